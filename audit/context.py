@@ -1,0 +1,37 @@
+"""What is known of the request under way, so that every event of it carries the same facts."""
+
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Iterator
+from uuid import uuid4
+
+
+@dataclass(frozen=True)
+class RequestContext:
+    """`authentication` says how the actor proved who they are: `session`, `API key`, `command line` or empty."""
+
+    request_id: str = ""
+    address: str = ""
+    user_agent: str = ""
+    authentication: str = ""
+
+
+_current: ContextVar[RequestContext] = ContextVar("audit_request", default=RequestContext())
+
+
+def current() -> RequestContext:
+    return _current.get()
+
+
+def new_request_id() -> str:
+    return uuid4().hex
+
+
+@contextmanager
+def request_context(context: RequestContext) -> Iterator[None]:
+    token = _current.set(context)
+    try:
+        yield
+    finally:
+        _current.reset(token)

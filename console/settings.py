@@ -1,0 +1,314 @@
+"""Django settings. What an operator may change is read by `setting()` and listed in docs/operating.md."""
+
+import os
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import dj_database_url
+from cryptography.fernet import Fernet
+from django.utils.csp import CSP
+
+from console import bundled_redis
+from console.environment import number, setting, text, url, whole
+from console.secret_files import kept_secret
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# --- Where things are -------------------------------------------------------------------------------------------
+CONSOLE_DATA_DIR = setting(
+    "CONSOLE_DATA_DIR",
+    str(BASE_DIR / "var"),
+    "the folder of the SQLite database, the made secrets, the bundled Redis and the schedule of beat",
+    lambda value: Path(value).expanduser().absolute(),
+)
+CONSOLE_URL = setting(
+    "CONSOLE_URL",
+    "http://127.0.0.1:8000",
+    "the address that browsers use; it decides allowed hosts, CSRF origins, secure cookies, HSTS and links in mails",
+    url("http", "https"),
+).rstrip("/")
+DATABASE_URL = setting(
+    "DATABASE_URL",
+    "",
+    "the PostgreSQL database (`postgres://user:password@host/name`); empty: SQLite in the data folder",
+    url("postgres", "postgresql"),
+    secret=True,
+)
+REDIS_URL = setting(
+    "REDIS_URL",
+    "",
+    "the Redis or Valkey that carries Celery's messages; empty: the bundled one",
+    url("redis", "rediss", "redis+socket", "unix"),
+    secret=True,
+)
+_secrets = CONSOLE_DATA_DIR / "secrets"
+_given_secret_key = setting(
+    "CONSOLE_SECRET_KEY", "", "signs sign-ins and forms; empty: made in the data folder", text, secret=True
+)
+SECRET_KEY = _given_secret_key or kept_secret(_secrets, "secret_key")
+
+
+def _fernet_keys(value: str) -> list[str]:
+    keys = [key.strip() for key in value.split(",") if key.strip()]
+    for key in keys:
+        try:
+            Fernet(key)
+        except ValueError:
+            raise ValueError("holds something that is not a Fernet key (32 bytes, URL-safe base64)") from None
+    return keys
+
+
+CONSOLE_CREDENTIAL_KEYS = setting(
+    "CONSOLE_CREDENTIAL_KEYS",
+    "",
+    "the keys that encrypt credentials of sources, newest first, with commas between; empty: made in the data folder",
+    _fernet_keys,
+    secret=True,
+) or _fernet_keys(kept_secret(_secrets, "credential_keys", lambda: Fernet.generate_key().decode()))
+
+# --- The web -----------------------------------------------------------------------------------------------------
+_origin = urlsplit(CONSOLE_URL)
+_secure = _origin.scheme == "https"
+DEBUG = False
+ALLOWED_HOSTS = ["127.0.0.1", "localhost", "[::1]", *filter(None, [_origin.hostname])]
+CSRF_TRUSTED_ORIGINS = [f"{_origin.scheme}://{_origin.netloc}"]
+CONSOLE_TRUSTED_PROXIES = setting(
+    "CONSOLE_TRUSTED_PROXIES",
+    "0",
+    "how many reverse proxies stand before the console; their X-Forwarded-For and -Proto are believed",
+    whole(0, 10),
+)
+CONSOLE_WEB_WORKERS = setting("CONSOLE_WEB_WORKERS", "2", "web processes", whole(1, 64))
+CONSOLE_WEB_THREADS = setting("CONSOLE_WEB_THREADS", "8", "threads of each web process", whole(1, 64))
+if CONSOLE_TRUSTED_PROXIES:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+ALLAUTH_TRUSTED_PROXY_COUNT = CONSOLE_TRUSTED_PROXIES
+SECURE_HSTS_SECONDS = 31_536_000 if _secure else 0
+SECURE_CSP = {
+    "default-src": [CSP.NONE],
+    "script-src": [CSP.SELF],
+    "style-src": [CSP.SELF],
+    "img-src": [CSP.SELF],
+    "font-src": [CSP.SELF],
+    "connect-src": [CSP.SELF],
+    "manifest-src": [CSP.SELF],
+    "form-action": [CSP.SELF],
+    "base-uri": [CSP.NONE],
+    "frame-ancestors": [CSP.NONE],
+}
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+SESSION_COOKIE_NAME = "__Host-console-session" if _secure else "console-session"
+CSRF_COOKIE_NAME = "__Host-console-csrf" if _secure else "console-csrf"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _secure
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+CONSOLE_SIGN_IN_HOURS = setting(
+    "CONSOLE_SIGN_IN_HOURS",
+    "12",
+    "hours until a sign-in ends, whatever the person does",
+    number(0.1, 24 * 30),
+)
+SESSION_COOKIE_AGE = int(CONSOLE_SIGN_IN_HOURS * 3600)
+CONSOLE_LINK_HOURS = setting(
+    "CONSOLE_LINK_HOURS",
+    "24",
+    "hours that a one-time link for a new person can be used",
+    number(0.01, 24 * 30),
+)
+CONSOLE_LIVE_SECONDS = setting(
+    "CONSOLE_LIVE_SECONDS",
+    "5",
+    "seconds between two looks of an open page while nothing on it is in motion",
+    number(1, 60),
+)
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 2_000
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "allauth",
+    "allauth.account",
+    "django_htmx",
+    "rest_framework",
+    "audit",
+    "apikeys",
+    "agents",
+    "agents.webconnect",
+    "console",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.middleware.csp.ContentSecurityPolicyMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "audit.middleware.AuditContextMiddleware",
+    "console.middleware.PersonMiddleware",
+]
+ROOT_URLCONF = "console.urls"
+WSGI_APPLICATION = "console.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "console.context.shell",
+            ],
+        },
+    }
+]
+STATIC_URL = "/static/"
+STATIC_ROOT = CONSOLE_DATA_DIR / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+
+# --- The database ------------------------------------------------------------------------------------------------
+if DATABASE_URL:
+    DATABASES = {"default": dj_database_url.parse(DATABASE_URL, conn_max_age=60, conn_health_checks=True)}
+else:
+    DATABASES = {
+        "default": {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": CONSOLE_DATA_DIR / "console.sqlite3",
+            "CONN_MAX_AGE": 60,
+            "OPTIONS": {
+                "transaction_mode": "IMMEDIATE",
+                "timeout": 20,
+                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL",
+            },
+        }
+    }
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+# Throttle counters of sign-in are shared by all processes and outlive Redis, which may be emptied at any time.
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "console_cache"}}
+
+# --- People ------------------------------------------------------------------------------------------------------
+AUTH_USER_MODEL = "console.User"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}", "OPTIONS": options}
+    for name, options in [
+        ("UserAttributeSimilarityValidator", {}),
+        ("MinimumLengthValidator", {"min_length": 12}),
+        ("CommonPasswordValidator", {}),
+    ]
+]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "console:overview"
+ACCOUNT_ADAPTER = "console.people.adapter.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"username"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*", "password2*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_LOGOUT_ON_GET = False
+ACCOUNT_REAUTHENTICATION_TIMEOUT = 900
+
+# --- Celery ------------------------------------------------------------------------------------------------------
+CELERY_BROKER_URL = REDIS_URL or bundled_redis.url(CONSOLE_DATA_DIR)
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+# A nudge must cost a click next to nothing where Redis is away: the row is the outbox, the sweep finds it.
+CELERY_TASK_PUBLISH_RETRY = False
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "socket_connect_timeout": 0.2,
+    "socket_timeout": 10,
+    "visibility_timeout": 300,
+}
+CELERY_RESULT_BACKEND = None
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_WORKER_POOL = "threads"
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TASK_TIME_LIMIT = None
+CONSOLE_WORKER_THREADS = setting(
+    "CONSOLE_WORKER_THREADS", "32", "calls that one worker has under way at once", whole(2, 256)
+)
+CELERY_WORKER_CONCURRENCY = CONSOLE_WORKER_THREADS
+CELERY_BEAT_SCHEDULE_FILENAME = str(CONSOLE_DATA_DIR / "celerybeat-schedule")
+
+# --- The waits of the program (docs/architecture.md says where each is used) ---------------------------------------
+
+
+def _seconds(name: str, default: str, meaning: str, most: float = 86_400) -> timedelta:
+    return timedelta(seconds=setting(name, default, f"seconds: {meaning}", number(0.01, most)))
+
+
+CONSOLE_SWEEP = _seconds(
+    "CONSOLE_SWEEP_SECONDS", "2", "how often each worker looks for due rows by itself", 60
+)
+CONSOLE_CONNECT_TIMEOUT = _seconds(
+    "CONSOLE_CONNECT_SECONDS", "5", "for a connection to a remote to stand", 300
+)
+CONSOLE_READ_TIMEOUT = _seconds("CONSOLE_READ_SECONDS", "20", "for the next bytes of a remote's answer", 300)
+CONSOLE_ATTEMPT_LIMIT = _seconds(
+    "CONSOLE_ATTEMPT_SECONDS", "30", "for one whole call, trickled answers included", 600
+)
+CONSOLE_LEASE_MARGIN = _seconds(
+    "CONSOLE_LEASE_MARGIN_SECONDS", "30", "that a lease outlasts the attempt it covers", 600
+)
+CONSOLE_SEND_WITHIN = _seconds(
+    "CONSOLE_SEND_WITHIN_SECONDS", "900", "after which a disconnection is no longer sent"
+)
+CONSOLE_UNREADABLE_LIMIT = _seconds(
+    "CONSOLE_UNREADABLE_LIMIT_SECONDS",
+    "1800",
+    "that an unreadable list can put off a final state at the most",
+)
+CONSOLE_REFUSAL = _seconds(
+    "CONSOLE_REFUSAL_SECONDS", "600", "of silence after a 429 whose Retry-After is absent or absurd", 3600
+)
+CONSOLE_RETRY_FIRST = _seconds(
+    "CONSOLE_RETRY_FIRST_SECONDS", "1", "before a call that never arrived is tried again", 60
+)
+CONSOLE_RETRY_MOST = _seconds("CONSOLE_RETRY_MOST_SECONDS", "60", "between two tries at the most", 3600)
+CONSOLE_STALE = _seconds(
+    "CONSOLE_STALE_SECONDS", "60", "after which a list is stale, so that a task reads before it sends"
+)
+CONSOLE_CAME_BACK_WITHIN = _seconds(
+    "CONSOLE_CAME_BACK_SECONDS",
+    "10800",
+    "in which a disconnected agent's new session counts as its return",
+    604_800,
+)
+CONSOLE_KEEP_READINGS = _seconds(
+    "CONSOLE_KEEP_READINGS_SECONDS", "86400", "that the list of past readings is kept", 31_536_000
+)
+
+# --- Words and times ---------------------------------------------------------------------------------------------
+LANGUAGE_CODE = "en-gb"
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = "UTC"
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "plain": {"format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s", "datefmt": "%H:%M:%S"}
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["stderr"], "level": os.environ.get("CONSOLE_LOG_LEVEL", "INFO").upper()},
+    "loggers": {"celery.redirected": {"level": "WARNING"}},
+}

@@ -1,0 +1,12 @@
+"""Settings of the test suite: the same, with a quick hasher and static files as they lie."""
+
+import os
+import tempfile
+
+os.environ.setdefault("CONSOLE_DATA_DIR", tempfile.mkdtemp(prefix="console-test-"))
+
+from console.settings import *  # noqa: E402, F403
+from console.settings import STORAGES  # noqa: E402
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+STORAGES = {**STORAGES, "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}

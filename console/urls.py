@@ -1,0 +1,12 @@
+from django.urls import include, path
+
+from console import views
+
+console_urls = [path("", views.overview, name="overview")]
+
+urlpatterns = [
+    path("", include((console_urls, "console"))),
+    path("accounts/", include("allauth.account.urls")),
+    path("", include("agents.urls")),
+    path("audit/", include("audit.urls")),
+]
