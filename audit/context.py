@@ -1,9 +1,9 @@
 """What is known of the request under way, so that every event of it carries the same facts."""
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Iterator
 from uuid import uuid4
 
 

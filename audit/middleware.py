@@ -9,9 +9,7 @@ from audit.context import RequestContext, new_request_id, request_context
 def client_address(request: HttpRequest) -> str:
     """The caller's address; from X-Forwarded-For only as far as `CONSOLE_TRUSTED_PROXIES` proxies can vouch for it."""
     proxies: int = settings.CONSOLE_TRUSTED_PROXIES
-    forwarded = [
-        part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",") if part.strip()
-    ]
+    forwarded = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",") if part.strip()]
     if proxies and len(forwarded) >= proxies:
         return forwarded[-proxies]
     return str(request.META.get("REMOTE_ADDR", ""))

@@ -31,9 +31,7 @@ class Entry:
     data: dict[str, Any] = field(default_factory=dict)
 
 
-def record(
-    action: Action, *, actor: Actor, target: Target, operation: UUID | None = None, **data: Any
-) -> None:
+def record(action: Action, *, actor: Actor, target: Target, operation: UUID | None = None, **data: Any) -> None:
     record_many([Entry(action, actor, target, operation, data)])
 
 

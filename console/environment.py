@@ -35,9 +35,7 @@ SETTINGS: dict[str, Setting] = {}
 PROBLEMS: list[Problem] = []
 
 
-def setting[T](
-    name: str, default: str, meaning: str, parse: Callable[[str], T], *, secret: bool = False
-) -> T:
+def setting[T](name: str, default: str, meaning: str, parse: Callable[[str], T], *, secret: bool = False) -> T:
     """The parsed value from the environment, or that of `default`; a wrong one is noted in `PROBLEMS`."""
     SETTINGS[name] = Setting(name, default, meaning, parse, secret)
     given = _given(name)
@@ -54,9 +52,7 @@ def _given(name: str) -> str | None:
     if not path:
         return os.environ.get(name) or None
     if os.environ.get(name):
-        PROBLEMS.append(
-            Problem(name, f"Both {name} and {name}_FILE are set.", "Unset one; the file was used.")
-        )
+        PROBLEMS.append(Problem(name, f"Both {name} and {name}_FILE are set.", "Unset one; the file was used."))
     try:
         return Path(path).read_text().strip() or None
     except OSError as error:
@@ -110,9 +106,7 @@ def url(*schemes: str) -> Callable[[str], str]:
     def parse(value: str) -> str:
         from urllib.parse import urlsplit
 
-        if value and (
-            urlsplit(value).scheme not in schemes or not (urlsplit(value)[1] or urlsplit(value)[2])
-        ):
+        if value and (urlsplit(value).scheme not in schemes or not (urlsplit(value)[1] or urlsplit(value)[2])):
             raise ValueError(f"is not a URL that begins with {' or '.join(f'{s}://' for s in schemes)}")
         return value
 

@@ -255,22 +255,14 @@ def _seconds(name: str, default: str, meaning: str, most: float = 86_400) -> tim
     return timedelta(seconds=setting(name, default, f"seconds: {meaning}", number(0.01, most)))
 
 
-CONSOLE_SWEEP = _seconds(
-    "CONSOLE_SWEEP_SECONDS", "2", "how often each worker looks for due rows by itself", 60
-)
-CONSOLE_CONNECT_TIMEOUT = _seconds(
-    "CONSOLE_CONNECT_SECONDS", "5", "for a connection to a remote to stand", 300
-)
+CONSOLE_SWEEP = _seconds("CONSOLE_SWEEP_SECONDS", "2", "how often each worker looks for due rows by itself", 60)
+CONSOLE_CONNECT_TIMEOUT = _seconds("CONSOLE_CONNECT_SECONDS", "5", "for a connection to a remote to stand", 300)
 CONSOLE_READ_TIMEOUT = _seconds("CONSOLE_READ_SECONDS", "20", "for the next bytes of a remote's answer", 300)
-CONSOLE_ATTEMPT_LIMIT = _seconds(
-    "CONSOLE_ATTEMPT_SECONDS", "30", "for one whole call, trickled answers included", 600
-)
+CONSOLE_ATTEMPT_LIMIT = _seconds("CONSOLE_ATTEMPT_SECONDS", "30", "for one whole call, trickled answers included", 600)
 CONSOLE_LEASE_MARGIN = _seconds(
     "CONSOLE_LEASE_MARGIN_SECONDS", "30", "that a lease outlasts the attempt it covers", 600
 )
-CONSOLE_SEND_WITHIN = _seconds(
-    "CONSOLE_SEND_WITHIN_SECONDS", "900", "after which a disconnection is no longer sent"
-)
+CONSOLE_SEND_WITHIN = _seconds("CONSOLE_SEND_WITHIN_SECONDS", "900", "after which a disconnection is no longer sent")
 CONSOLE_UNREADABLE_LIMIT = _seconds(
     "CONSOLE_UNREADABLE_LIMIT_SECONDS",
     "1800",
@@ -305,9 +297,7 @@ TIME_ZONE = "UTC"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {
-        "plain": {"format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s", "datefmt": "%H:%M:%S"}
-    },
+    "formatters": {"plain": {"format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s", "datefmt": "%H:%M:%S"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["stderr"], "level": os.environ.get("CONSOLE_LOG_LEVEL", "INFO").upper()},
     "loggers": {"celery.redirected": {"level": "WARNING"}},
