@@ -188,7 +188,7 @@ else:
     DATABASES = {
         "default": {
             "ENGINE": "django.db.backends.sqlite3",
-            "NAME": CONSOLE_DATA_DIR / "console.sqlite3",
+            "NAME": str(CONSOLE_DATA_DIR / "console.sqlite3"),
             "CONN_MAX_AGE": 60,
             "OPTIONS": {
                 "transaction_mode": "IMMEDIATE",
@@ -275,6 +275,9 @@ CONSOLE_RETRY_FIRST = _seconds(
     "CONSOLE_RETRY_FIRST_SECONDS", "1", "before a call that never arrived is tried again", 60
 )
 CONSOLE_RETRY_MOST = _seconds("CONSOLE_RETRY_MOST_SECONDS", "60", "between two tries at the most", 3600)
+CONSOLE_CONFIRM_PAUSE = _seconds(
+    "CONSOLE_CONFIRM_PAUSE_SECONDS", "1", "between the first readings that may confirm an outcome", 60
+)
 CONSOLE_STALE = _seconds(
     "CONSOLE_STALE_SECONDS", "60", "after which a list is stale, so that a task reads before it sends"
 )
