@@ -6,7 +6,7 @@ console_urls = [path("", views.overview, name="overview")]
 
 urlpatterns = [
     path("", include((console_urls, "console"))),
-    path("accounts/", include("allauth.account.urls")),
+    path("", include("console.people.urls")),
     path("", include("agents.urls")),
     path("audit/", include("audit.urls")),
 ]
