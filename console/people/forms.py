@@ -6,6 +6,7 @@ from django import forms
 from django.contrib.auth.password_validation import password_validators_help_text_html, validate_password
 from django.http import HttpRequest, HttpResponse
 
+from apikeys.rights import ROLES
 from console.models import User
 from console.people.sign_in import limit_sign_in
 
@@ -84,3 +85,30 @@ def clean_new_username(username: str) -> str:
     if User.objects.filter(username__iexact=username).exists():
         raise forms.ValidationError("There is already a person with that username.")
     return username
+
+
+class RolesForm(forms.Form):
+    roles = forms.MultipleChoiceField(
+        choices=[(role, role) for role in ROLES],
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text="Without a role one can sign in, but sees nothing.",
+    )
+
+
+class AddPersonForm(RolesForm):
+    username = forms.CharField(max_length=150, widget=forms.TextInput(attrs={"autocomplete": "off"}))
+    email = forms.EmailField(label="E-mail", required=False, help_text="Only to know how to reach them.")
+    field_order = ["username", "email", "roles"]
+
+    def clean_username(self) -> str:
+        return clean_new_username(self.cleaned_data["username"])
+
+
+class TimeZoneForm(forms.Form):
+    time_zone = TimeZoneField()
+
+
+class DetailsForm(TimeZoneForm):
+    email = forms.EmailField(label="E-mail", required=False)
+    field_order = ["email", "time_zone"]
