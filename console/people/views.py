@@ -2,6 +2,7 @@
 
 from typing import cast
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash
 from django.http import HttpResponse
@@ -40,8 +41,8 @@ def add(request: PageRequest) -> HttpResponse:
         except services.UsernameTaken:
             form.add_error("username", "There is already a person with that username.")
         else:
-            return render(request, "console/people/link_made.html", {"person": person, "url": url, "added": True})
-    return render(request, "console/people/add.html", {"form": form, "roles": ROLES})
+            return _link_page(request, person, url, added=True)
+    return render(request, "console/people/add.html", {"form": form, "roles_and_rights": roles_and_rights()})
 
 
 @require_right(Right.PEOPLE_MANAGE)
@@ -110,7 +111,7 @@ def make_link(request: PageRequest, pk: int) -> HttpResponse:
     except links.PersonDeactivated:
         messages.error(request, f"{person.username} is deactivated. Activate them first.")
         return redirect("people:person", pk=pk)
-    return render(request, "console/people/link_made.html", {"person": person, "url": url})
+    return _link_page(request, person, url, added=False)
 
 
 @require_right(Right.PEOPLE_MANAGE)
@@ -152,6 +153,17 @@ def state_of(person: User) -> str:
     return "active" if person.has_usable_password() else "invited"
 
 
+def roles_and_rights() -> list[tuple[str, list[Right]]]:
+    """Each role with what it opens, in the order in which both are declared."""
+    return [(role, [right for right in Right if right in opened]) for role, opened in ROLES.items()]
+
+
+def _link_page(request: PageRequest, person: User, url: str, *, added: bool) -> HttpResponse:
+    hours = f"{settings.CONSOLE_LINK_HOURS:g} hours"
+    shown = {"person": person, "url": url, "hours": hours, "added": added}
+    return render(request, "console/people/link_made.html", shown)
+
+
 def _details_form(request: PageRequest, person: User) -> DetailsForm:
     initial = {"email": person.email, "time_zone": person.time_zone}
     return DetailsForm(request.POST if request.method == "POST" else None, initial=initial)
@@ -166,6 +178,7 @@ def _person_page(
         "roles": roles_of(person),
         "details_form": details or DetailsForm(initial={"email": person.email, "time_zone": person.time_zone}),
         "roles_form": roles or RolesForm(initial={"roles": roles_of(person)}),
+        "roles_and_rights": roles_and_rights(),
         "open_link": person.links.usable(now()).first(),
     }
     return render(request, "console/people/person.html", shown)
