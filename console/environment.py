@@ -111,3 +111,9 @@ def url(*schemes: str) -> Callable[[str], str]:
         return value
 
     return parse
+
+
+def stop_if_wrong() -> None:
+    """For the processes that Django's system checks don't guard: web, worker and beat."""
+    if PROBLEMS:
+        raise SystemExit("\n".join(f"{problem.message}\n  Hint: {problem.hint}" for problem in PROBLEMS))

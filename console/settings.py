@@ -22,9 +22,10 @@ CONSOLE_DATA_DIR = setting(
     "the folder of the SQLite database, the made secrets, the bundled Redis and the schedule of beat",
     lambda value: Path(value).expanduser().absolute(),
 )
+CONSOLE_PORT = setting("CONSOLE_PORT", "8000", "the port of 127.0.0.1 that the web listens on", whole(1, 65_535))
 CONSOLE_URL = setting(
     "CONSOLE_URL",
-    "http://127.0.0.1:8000",
+    f"http://127.0.0.1:{CONSOLE_PORT}",
     "the address that browsers use; it decides allowed hosts, CSRF origins, secure cookies, HSTS and links in mails",
     url("http", "https"),
 ).rstrip("/")
@@ -39,7 +40,7 @@ REDIS_URL = setting(
     "REDIS_URL",
     "",
     "the Redis or Valkey that carries Celery's messages; empty: the bundled one",
-    url("redis", "rediss", "redis+socket", "unix"),
+    url("redis", "rediss", "redis+socket"),
     secret=True,
 )
 _secrets = CONSOLE_DATA_DIR / "secrets"
@@ -246,6 +247,7 @@ CONSOLE_WORKER_THREADS = setting(
     "CONSOLE_WORKER_THREADS", "32", "calls that one worker has under way at once", whole(2, 256)
 )
 CELERY_WORKER_CONCURRENCY = CONSOLE_WORKER_THREADS
+CELERY_WORKER_DIRECT = True  # A queue of its own for each worker: its heartbeat must not be taken by another.
 CELERY_BEAT_SCHEDULE_FILENAME = str(CONSOLE_DATA_DIR / "celerybeat-schedule")
 
 # --- The waits of the program (docs/architecture.md says where each is used) ---------------------------------------
@@ -255,6 +257,20 @@ def _seconds(name: str, default: str, meaning: str, most: float = 86_400) -> tim
     return timedelta(seconds=setting(name, default, f"seconds: {meaning}", number(0.01, most)))
 
 
+CONSOLE_HEARTBEAT = _seconds("CONSOLE_HEARTBEAT_SECONDS", "5", "between two signs of life of a worker and of beat", 60)
+CONSOLE_HEARTBEAT_SILENCE = _seconds(
+    "CONSOLE_HEARTBEAT_SILENCE_SECONDS", "30", "without a sign of life after which `up` starts a part again", 3600
+)
+CONSOLE_STOP_WITHIN = _seconds(
+    "CONSOLE_STOP_SECONDS", "15", "that a part may take to end what it has in hand before `up` kills it", 600
+)
+CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
+    "heartbeat": {
+        "task": "console.beat_alive",
+        "schedule": CONSOLE_HEARTBEAT,
+        "options": {"expires": 2 * CONSOLE_HEARTBEAT.total_seconds()},
+    }
+}
 CONSOLE_SWEEP = _seconds("CONSOLE_SWEEP_SECONDS", "2", "how often each worker looks for due rows by itself", 60)
 CONSOLE_CONNECT_TIMEOUT = _seconds("CONSOLE_CONNECT_SECONDS", "5", "for a connection to a remote to stand", 300)
 CONSOLE_READ_TIMEOUT = _seconds("CONSOLE_READ_SECONDS", "20", "for the next bytes of a remote's answer", 300)
