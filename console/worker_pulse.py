@@ -45,5 +45,7 @@ def _send_for_ever(hostname: str, threads: int) -> None:
                 worker_alive.apply_async(queue=own_queue, expires=2 * seconds)
         except (OperationalError, DatabaseError) as error:
             logger.debug("No heartbeat: %s", error)
+        except Exception:
+            logger.exception("No heartbeat")  # The thread must live as long as the worker.
         if _ending.wait(seconds):
             return

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from pathlib import Path
 
 
 class Look(Enum):
@@ -28,3 +29,5 @@ class Child:
     look: Callable[[], Look] | None = None
     #: The pid of one that runs already and is to be used instead of a new one.
     adopt: Callable[[], int | None] | None = None
+    #: Where it writes what it does not say here.
+    log: Path | None = None

@@ -1,5 +1,6 @@
 """One readable log of several processes: who says it, a bar, what is said."""
 
+import contextlib
 import sys
 import threading
 from typing import TextIO
@@ -18,10 +19,7 @@ class Output:
         prefix = f"{name:<{self._width}} │"
         if self._colour:
             prefix = f"\033[{COLOURS.get(name, '37')}m{prefix}\033[0m"
-        with self._lock:
-            try:
-                self._stream.write(f"{prefix} {text}\n")
-                self._stream.flush()
-            except OSError:
-                # The terminal or the pipe is gone; what is supervised goes on, and ends as it always does.
-                pass
+        # Where the terminal or the pipe is gone, what is supervised goes on all the same.
+        with self._lock, contextlib.suppress(OSError):
+            self._stream.write(f"{prefix} {text}\n")
+            self._stream.flush()

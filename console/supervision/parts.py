@@ -18,7 +18,7 @@ from console.supervision.demo import demo_process
 def parts(*, port: int, url: str, demo: bool) -> Iterator[Child]:
     env = {"CONSOLE_URL": url, "CONSOLE_PORT": str(port)}
     if not settings.REDIS_URL:
-        yield _redis(settings.CONSOLE_DATA_DIR)
+        yield redis_part(settings.CONSOLE_DATA_DIR)
     command = demo_process() if demo else None
     if command:
         yield Child("standin", command, env, stage=1)
@@ -27,7 +27,7 @@ def parts(*, port: int, url: str, demo: bool) -> Iterator[Child]:
     yield _web(port, env)
 
 
-def _redis(data_dir: Path) -> Child:
+def redis_part(data_dir: Path) -> Child:
     def answering() -> int | None:
         return bundled_redis.answering_pid(data_dir)
 
@@ -37,6 +37,7 @@ def _redis(data_dir: Path) -> Child:
         stage=0,
         ready=lambda: answering() is not None,
         adopt=answering,
+        log=bundled_redis.log_path(data_dir),
     )
 
 
@@ -47,7 +48,7 @@ def _worker(hostname: str, env: dict[str, str]) -> Child:
 
 def _beat(env: dict[str, str]) -> Child:
     return Child(
-        "beat", _celery("beat", "--loglevel", "WARNING", "--pidfile="), env, stage=2, look=_row_look(heartbeats.BEAT)
+        "beat", _celery("beat", "--loglevel", "WARNING", "--pidfile="), env, stage=3, look=_row_look(heartbeats.BEAT)
     )
 
 

@@ -20,11 +20,11 @@ class AlreadyRunning(Exception):
 
 
 class RunFile:
-    """Holds a lock on `up.lock` as long as it lives; `up.children` names the processes that were started."""
+    """Holds a lock on `up.lock` until the process ends; `up.children` names the processes that were started."""
 
     def __init__(self, folder: Path) -> None:
         self._children = folder / "up.children"
-        self._lock = open(folder / "up.lock", "a+")  # noqa: SIM115: its lock is held until the process ends
+        self._lock = open(folder / "up.lock", "a+")  # noqa: SIM115
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -1,5 +1,6 @@
 """A process that runs: one that we started, in a group of its own, or one that was found running and taken over."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -77,8 +78,6 @@ class Adopted:
 
 
 def send_to_group(pid: int, signum: signal.Signals) -> None:
-    try:
+    # Ended already; macOS says "not permitted" of a group of which only zombies are left.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signum)
-    except (ProcessLookupError, PermissionError):
-        # Ended already; macOS says "not permitted" of a group of which only zombies are left.
-        pass

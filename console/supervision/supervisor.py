@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from types import FrameType
 
-from console.supervision.child import Child
+from console.supervision.child import Child, Look
 from console.supervision.identity import Identity, identify
 from console.supervision.output import Output
 from console.supervision.running import Adopted, Running, Started
@@ -30,14 +30,13 @@ class Waits:
     ready: float = 30
     #: Between being asked to end and being killed.
     stop: float = 15
+    #: One Ctrl-C may arrive twice (`make` and `timeout` pass signals on); a second one within this time is the same.
+    again: float = 0.5
     first_restart: float = 0.5
     longest_restart: float = 30
     #: After so long a run the next restart is quick again.
     calm: float = 60
-    look_every: float = 5
-    silence: float = 30
-    #: On top of `silence` while a part starts.
-    grace: float = 30
+    watch: Watch = Watch(every=5, silence=30, grace=30)
 
 
 @dataclass
@@ -76,7 +75,7 @@ class Unwell:
 
 @dataclass(frozen=True)
 class Stop:
-    signum: int
+    at: float
 
 
 Event = Settled | Exited | Unwell | Stop
@@ -99,6 +98,7 @@ class Supervisor:
         self._all_ready = all_ready
         self._events: SimpleQueue[Event] = SimpleQueue()
         self._ending = False
+        self._asked_at: float | None = None
         self._announced = False
 
     # --- The loop ------------------------------------------------------------------------------------------------
@@ -113,6 +113,10 @@ class Supervisor:
                 else:
                     self._handle(event)
                 self._timers()
+
+    def stop(self) -> None:
+        """As a signal does; may be called from any thread, and by a signal's handler."""
+        self._events.put(Stop(time.monotonic()))
 
     def _over(self) -> bool:
         return self._ending and all(slot.running is None for slot in self._slots)
@@ -133,8 +137,8 @@ class Supervisor:
 
     def _handle(self, event: Event) -> None:
         match event:
-            case Stop():
-                self._stop()
+            case Stop(at):
+                self._stop(at)
             case Settled(slot, running, ready) if slot.running is running:
                 self._settled(slot, ready)
             case Exited(slot, running, code) if slot.running is running:
@@ -168,8 +172,8 @@ class Supervisor:
         self._in_thread(lambda: self._events.put(Exited(slot, running, running.wait())))
         self._in_thread(lambda: self._events.put(Settled(slot, running, self._becomes_ready(slot, running))))
         if slot.child.look:
-            watch = Watch(slot.child.look, every=self._waits.look_every, silence=self._waits.silence)
-            self._in_thread(lambda: self._watch(slot, running, watch))
+            look = slot.child.look
+            self._in_thread(lambda: self._watch(slot, running, look))
 
     def _take_over(self, child: Child) -> Running | None:
         pid = child.adopt() if child.adopt else None
@@ -187,10 +191,9 @@ class Supervisor:
             time.sleep(0.1)
         return True
 
-    def _watch(self, slot: Slot, running: Running, watch: Watch) -> None:
-        time.sleep(self._waits.grace)
-        watch.until_silent(lambda: slot.running is running)
-        self._events.put(Unwell(slot, running, f"has shown no sign of life for {self._waits.silence:g} s"))
+    def _watch(self, slot: Slot, running: Running, look: Callable[[], Look]) -> None:
+        self._waits.watch.until_silent(look, lambda: slot.running is running)
+        self._events.put(Unwell(slot, running, f"has shown no sign of life for {self._waits.watch.silence:g} s"))
 
     def _settled(self, slot: Slot, ready: bool) -> None:
         if not ready:
@@ -208,7 +211,8 @@ class Supervisor:
             return
         if time.monotonic() - slot.started_at >= self._waits.calm:
             slot.delay = 0
-        self._restart_later(slot, f"{slot.child.name} {how_it_ended(code)}; ")
+        see = f" (see {slot.child.log})" if slot.child.log else ""
+        self._restart_later(slot, f"{slot.child.name} {how_it_ended(code)}{see}; ")
 
     def _restart_later(self, slot: Slot, why: str = "") -> None:
         slot.delay = min(slot.delay * 2 or self._waits.first_restart, self._waits.longest_restart)
@@ -216,7 +220,10 @@ class Supervisor:
         self._say(f"{why}{'it is' if why else slot.child.name + ' is'} started again in {slot.delay:g} s.")
 
     # --- Ending --------------------------------------------------------------------------------------------------
-    def _stop(self) -> None:
+    def _stop(self, at: float) -> None:
+        if self._asked_at and at - self._asked_at < self._waits.again:
+            return
+        self._asked_at = at
         if self._ending:
             self._say("Asked again: everything is killed.")
             for slot in self._slots:
@@ -245,7 +252,7 @@ class Supervisor:
     @contextmanager
     def _signals(self) -> Iterator[None]:
         def put(signum: int, frame: FrameType | None) -> None:
-            self._events.put(Stop(signum))
+            self.stop()
 
         before = {number: signal.signal(number, put) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
         try:

@@ -2,22 +2,28 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from console.supervision.child import Look
 
 
+@dataclass(frozen=True)
 class Watch:
-    def __init__(self, look: Callable[[], Look], *, every: float, silence: float) -> None:
-        self._look = look
-        self._every = every
-        self._silence = silence
+    """All in seconds. `grace` is added after a start, and after a time in which nothing could be told."""
 
-    def until_silent(self, goes_on: Callable[[], bool]) -> None:
+    every: float
+    silence: float
+    grace: float
+
+    def until_silent(self, look: Callable[[], Look], goes_on: Callable[[], bool]) -> None:
         """Returns when every look for `silence` seconds was a fair one and saw nothing, or it is over anyway."""
-        heard_at = time.monotonic()
+        heard_at = time.monotonic() + self.grace
         while goes_on():
-            if self._look() is not Look.SILENT:
-                heard_at = time.monotonic()
-            elif time.monotonic() - heard_at >= self._silence:
-                return
-            time.sleep(self._every)
+            match look():
+                case Look.BEATING:
+                    heard_at = time.monotonic()
+                case Look.UNFAIR:
+                    heard_at = time.monotonic() + self.grace
+                case Look.SILENT if time.monotonic() - heard_at >= self.silence:
+                    return
+            time.sleep(self.every)
