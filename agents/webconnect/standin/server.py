@@ -1,6 +1,7 @@
 """Sockets around the world: what arrives is logged, answered or, on order, treated badly."""
 
 import asyncio
+import json
 import logging
 from contextlib import suppress
 from socket import SHUT_WR
@@ -144,17 +145,21 @@ class Server:
             worst = faults[-1]
             delay = sum(fault.numbers["seconds"] for fault in faults if fault.kind == "latency")
             await asyncio.sleep(delay)
+            if worst.kind == "ends-first":
+                self._end_named_session(request)
             truth = self._apply(request, arrival) if worst.applies else Answer(200)
-            if worst.kind == "latency":
-                arrival.status = truth.status
-                await wire.send(truth, at=self._date())
-            else:
-                arrival.status = await misbehave(Victim(wire, truth, self._date()), worst)
+            arrival.status = await misbehave(Victim(wire, truth, self._date()), worst)
         finally:
             self._held.discard(task)
 
+    def _end_named_session(self, request: Request) -> None:
+        with suppress(ValueError, KeyError, TypeError):
+            session = self._world.connections.sessions.get(json.loads(request.body)["sessionId"])
+            if session:
+                self._world.connections.end(session, self._world.clock.now())
+
     def _date(self) -> float | None:
-        switches = self._world.service.switches
+        switches = self._world.switches
         if switches["date-header"] == "absent":
             return None
         return self._world.clock.now() + switches.number("clock-skew")
