@@ -4,7 +4,6 @@ import asyncio
 import json
 import logging
 from contextlib import suppress
-from socket import SHUT_WR
 
 from agents.webconnect.standin.control import Control, same_machine
 from agents.webconnect.standin.faults import Fault
@@ -76,7 +75,7 @@ class Server:
         await wire.send(self._world.service.refusal(refused), at=self._date(), close=True)
         # Closing while the client still sends would reset the connection and take our answer with it.
         with suppress(TimeoutError, OSError):
-            wire.writer.get_extra_info("socket").shutdown(SHUT_WR)
+            wire.writer.write_eof()
             async with asyncio.timeout(LINGER_SECONDS):
                 while await wire.reader.read(65_536):
                     pass
@@ -148,7 +147,7 @@ class Server:
             if worst.kind == "ends-first":
                 self._end_named_session(request)
             truth = self._apply(request, arrival) if worst.applies else Answer(200)
-            arrival.status = await misbehave(Victim(wire, truth, self._date()), worst)
+            await misbehave(Victim(wire, truth, arrival, self._date()), worst)
         finally:
             self._held.discard(task)
 

@@ -14,11 +14,19 @@ from agents.webconnect.standin.parameters import ListParameters, list_parameters
 from agents.webconnect.standin.places import ACCESS_POINTS, TRANSFER_SITES
 from agents.webconnect.standin.problems import Problem, Refused, encode
 from agents.webconnect.standin.rate_limit import Blocked, RateLimit
+from agents.webconnect.standin.relay_log import Transfer
 from agents.webconnect.standin.sessions import DIRECTIONS, Session
 from agents.webconnect.standin.switches import Switches
 
 BASE = "/api/v2"
 ROWS_MOVED = 7
+
+RELAY_LOG_FILTERS: dict[str, Callable[[Transfer], str]] = {
+    "processingId": lambda transfer: transfer.processing_id,
+    "fileId": lambda transfer: transfer.file_id,
+    "senderConnectionId": lambda transfer: transfer.sender.agent.connection_ids[0],
+    "receiverConnectionId": lambda transfer: transfer.receiver.agent.connection_ids[0],
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,19 +251,16 @@ class Service:
 
     def _relay_log(self, request: Request, rest: str, at: float) -> Answer:
         parameters = self._list_parameters(request)
-        wanted = {"processingId": rest} if rest else {}
-        filters = ("fileId", "senderConnectionId", "receiverConnectionId")
-        query = read_query(request.query, self.switches)
-        wanted |= {name: query[name] for name in filters if query.get(name)}
-        rows = [
-            row
+        query = read_query(request.query, self.switches) | ({"processingId": rest} if rest else {})
+        wanted = {name: query[name] for name in RELAY_LOG_FILTERS if query.get(name)}
+        found = [
+            transfer
             for transfer in self.connections.relay_log.newest_first()
             if parameters.covers(transfer.started)
-            for row in [transfer.row(parameters.zone)]
-            if wanted.items() <= row.items()
+            and all(RELAY_LOG_FILTERS[name](transfer) == value for name, value in wanted.items())
         ]
-        page = [encode(row) for row in _page(rows, parameters)]
-        return self._list("logs", len(rows), page, parameters)
+        page = [encode(transfer.row(parameters.zone)) for transfer in _page(found, parameters)]
+        return self._list("logs", len(found), page, parameters)
 
     # Shapes
 
