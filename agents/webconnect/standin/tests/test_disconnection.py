@@ -23,6 +23,7 @@ def closing(service, session_id="s1"):
 def test_it_marks_the_session_and_ends_it_after_the_delay():
     service = make_service(closing_delay="3")
     connect(service)
+    assert closing(service) is False
 
     answer = post(service)
 

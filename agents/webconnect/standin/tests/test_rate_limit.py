@@ -53,6 +53,14 @@ def test_when_the_minute_begins_is_switched(window, refused):
     )
 
 
+@pytest.mark.parametrize(("later", "status"), [(59.9, 429), (60, 200)])
+def test_a_sliding_window_forgets_a_request_after_a_minute(later, status):
+    service = make_service(rate_limit="1", rate_window="sliding")
+    get(service)
+
+    assert get(service, at=NOON + later).status == status
+
+
 def test_retry_after_tells_the_end_in_the_form_that_is_switched():
     def retry_after(form):
         service = make_service(
