@@ -20,6 +20,7 @@ from audit import services as audit
 from audit.actions import Action
 from audit.actors import Actor
 from console.models import OneTimeLink, User
+from console.people.administrators import locked_person
 from console.people.roles import active_administrators, give_roles
 from console.people.targets import FIRST_ADMINISTRATOR, person_target
 
@@ -76,8 +77,7 @@ def _setup_link(*, actor: Actor, at: datetime) -> str:
 @transaction.atomic(durable=True)
 def person_link(*, person: User, actor: Actor, at: datetime) -> str:
     """The URL with which this person chooses a password; ends the one before. Raises PersonDeactivated."""
-    require(actor, Right.PEOPLE_MANAGE)
-    person = User.objects.select_for_update().get(pk=person.pk)
+    person = locked_person(person, actor)
     if not person.is_active:
         raise PersonDeactivated(person)
     return make_person_link(person, actor=actor, at=at)

@@ -197,7 +197,9 @@ class PersonLinkTests(TestCase):
     def test_it_gives_no_role_and_no_name_that_is_posted_along(self):
         self.client.get(self.link(self.bob))
 
-        self.client.post("/accounts/link/", {**CHOSEN, "username": "alice", "is_superuser": "1", "roles": "Administrator"})
+        self.client.post(
+            "/accounts/link/", {**CHOSEN, "username": "alice", "is_superuser": "1", "roles": "Administrator"}
+        )
 
         self.bob.refresh_from_db()
         self.assertEqual((self.bob.username, roles_of(self.bob)), ("bob", ["Operator"]))

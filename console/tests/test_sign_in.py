@@ -103,7 +103,13 @@ class SignInTests(TestCase):
         self.assertEqual(self.events(), [])
 
     def test_it_goes_only_to_pages_of_this_console(self):
-        for target in ["//evil.example/", "https://evil.example/", "http://localhost/", "javascript:alert(1)", "/\\evil"]:
+        for target in [
+            "//evil.example/",
+            "https://evil.example/",
+            "http://localhost/",
+            "javascript:alert(1)",
+            "/\\evil",
+        ]:
             with self.subTest(target):
                 response = sign_in(Client(), "alice", next=target)
                 self.assertRedirects(response, "/", fetch_redirect_response=False)
