@@ -46,6 +46,12 @@ def _is_flushing_class(cls: type) -> bool:
     return issubclass(cls, TransactionTestCase) and not issubclass(cls, TestCase)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def static_root() -> None:
+    """WhiteNoise warns where nothing has been collected yet, and a warning is an error here."""
+    Path(django_settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(django_test_environment, django_db_blocker, django_db_keepdb, django_db_modify_db_settings):
     """pytest-django's own sets up only what `django_db` marks ask for, and leaves `committed_db` the real database."""

@@ -71,3 +71,13 @@ class OneTimeLink(models.Model):
 
     def __str__(self) -> str:
         return f"link {self.pk} to {self.get_purpose_display()}"
+
+
+class Heartbeat(models.Model):
+    """When a part that works in the background was last seen at work (`console.heartbeats`)."""
+
+    name = models.CharField(max_length=255, primary_key=True)
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.name
