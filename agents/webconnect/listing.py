@@ -32,8 +32,10 @@ def read(remote: WebConnectSource, secret: Secret, take_slot: Callable[[], None]
     if total > REACHABLE:
         by_direction = [pages.read(f"/agent/status/{direction}") for direction in DIRECTIONS]
         if max(by_direction) > REACHABLE:
-            pages.incomplete = f"The remote lists {total:,} sessions, and its API lets no more than {REACHABLE:,} "
+            pages.incomplete = (
+                f"The remote lists {total:,} sessions, and its API lets no more than {REACHABLE:,} "
                 "of a direction be read."
+            )
     return Listing(pages.rows, pages.calls, in_one_answer=pages.calls == 1, incomplete=pages.incomplete)
 
 

@@ -39,9 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--agents", type=_within(int, MOST_AGENTS), default=40, help="sessions at the start")
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same agents and story")
-    parser.add_argument(
-        "--tempo", type=_within(float, MOST_TEMPO), default=12.0, help="happenings a minute; 0: none"
-    )
+    parser.add_argument("--tempo", type=_within(float, MOST_TEMPO), default=12.0, help="happenings a minute; 0: none")
     parser.add_argument("--sessions-file", type=Path, metavar="FILE", help="JSON list of sessions to add")
     parser.add_argument(
         "--switch", action="append", default=[], metavar="NAME=VALUE", help="the page at / lists them all"

@@ -102,8 +102,7 @@ class Control:
             "switches": world.service.switches.as_dict(),
             "faults": world.faults.as_dicts(),
             "keys": [
-                {"name": key.name, "scopes": sorted(key.scopes), "expired": key.expired}
-                for key in world.service.keys
+                {"name": key.name, "scopes": sorted(key.scopes), "expired": key.expired} for key in world.service.keys
             ],
             "rateLimit": {"counted": limit.counted(now), "blockedFor": max(0.0, limit.blocked_until - now)},
             "population": {"tempo": world.population.tempo, "seed": world.beginning.seed},
@@ -131,9 +130,7 @@ class Control:
             self._end(list(world.service.sessions.listing()))
         self._end([self._session(session_id) for session_id in _texts(wanted, "remove")])
         listed = world.service.sessions.listing()
-        self._end(
-            world.service.rng.sample(listed, min(len(listed), _count(wanted, "endSome", MOST_GENERATED)))
-        )
+        self._end(world.service.rng.sample(listed, min(len(listed), _count(wanted, "endSome", MOST_GENERATED))))
         if overrides:
             made = [add_row(world.service, world.population, overrides, now) for _ in range(generate)]
         else:

@@ -23,9 +23,7 @@ class Kind:
 
 KINDS = {
     "latency": Kind("the true answer, later", True, {"seconds": (0.05, 0, 600)}),
-    "status": Kind(
-        "another status", numbers={"status": (500, 200, 599)}, texts={"body": "", "retry_after": ""}
-    ),
+    "status": Kind("another status", numbers={"status": (500, 200, 599)}, texts={"body": "", "retry_after": ""}),
     "hang": Kind("no answer, ever"),
     "trickle": Kind("a body that never ends, a byte at a time", numbers={"seconds": (0.1, 0, 60)}),
     "trickle-headers": Kind("headers that never end", numbers={"seconds": (0.1, 0, 60)}),

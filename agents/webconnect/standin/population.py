@@ -37,9 +37,7 @@ def make_agents(rng: random.Random, first_serial: int = 1) -> Iterator[Agent]:
         # The serial makes the ID unique, as agents that share a connection ID must have different ones.
         agent_id = f"{site}{rng.choice('-.')}{role}-{serial:03d}"
         for direction in directions:
-            yield Agent(
-                agent_id, direction, connection_ids, endpoint, version, supports_disconnection(version)
-            )
+            yield Agent(agent_id, direction, connection_ids, endpoint, version, supports_disconnection(version))
         serial += 1
 
 

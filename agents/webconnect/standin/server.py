@@ -133,9 +133,7 @@ class Server:
         arrival.applied = True
         return self._world.service.answer(request, self._world.clock.now())
 
-    async def _respond_badly(
-        self, wire: Wire, request: Request, arrival: Arrival, faults: list[Fault]
-    ) -> None:
+    async def _respond_badly(self, wire: Wire, request: Request, arrival: Arrival, faults: list[Fault]) -> None:
         arrival.fault = ", ".join(fault.kind for fault in faults)
         task = asyncio.current_task()
         assert task is not None

@@ -80,9 +80,7 @@ class Service:
         self._readings = 0
         self._routes = {
             "agent/status": Route("agent-status", "GET", "agent:get", self._agent_status),
-            "agent/disconnection": Route(
-                "agent-disconnection", "POST", "agent:disconnect", self._agent_disconnection
-            ),
+            "agent/disconnection": Route("agent-disconnection", "POST", "agent:disconnect", self._agent_disconnection),
             "service/status": Route("service-status", "GET", "service-status:get", self._service_status),
             "relay/log": Route("relay-log", "GET", "relay-log:get", self._relay_log),
         }
@@ -99,9 +97,7 @@ class Service:
                 raise Refused(Problem.SCOPE_MISSING, int(self.switches["missing-scope"]), route.scope)
             return route.handle(request, rest, at)
         except Blocked as blocked:
-            return self.refusal(
-                Refused(Problem.RATE_LIMIT, 429, headers=self._retry_after(blocked.until, at))
-            )
+            return self.refusal(Refused(Problem.RATE_LIMIT, 429, headers=self._retry_after(blocked.until, at)))
         except Refused as refused:
             return self.refusal(refused)
 
@@ -193,9 +189,7 @@ class Service:
                     raise Refused(Problem.PARAMETER, 400, "direction is send or receive.")
                 case "empty":
                     return []
-        return self.sessions.listing(
-            direction if direction in DIRECTIONS else None, newest_first=newest_first
-        )
+        return self.sessions.listing(direction if direction in DIRECTIONS else None, newest_first=newest_first)
 
     # POST /agent/disconnection
 

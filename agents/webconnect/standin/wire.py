@@ -82,9 +82,7 @@ class Wire:
         self.write(data)
         await self.writer.drain()
 
-    def head(
-        self, answer: Answer, *, at: float | None, close: bool = False, length: int | None = None
-    ) -> bytes:
+    def head(self, answer: Answer, *, at: float | None, close: bool = False, length: int | None = None) -> bytes:
         """The beginning of an answer; `length` is what it claims, where that is not the truth."""
         headers = [("Server", "webconnect-stand-in"), *answer.headers]
         if at is not None:
