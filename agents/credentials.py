@@ -17,6 +17,7 @@ class CredentialUnreadable(Exception):
     """No key of the ring decrypts this credential."""
 
     def __init__(self, credential: Credential) -> None:
+        self.source_name = credential.source.name
         super().__init__(
             f"The credential for {credential.purpose} can't be decrypted: the key that encrypted it is not in "
             "CONSOLE_CREDENTIAL_KEYS. Give that key back, or replace the credential."

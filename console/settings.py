@@ -276,8 +276,9 @@ CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 # A nudge must cost a click next to nothing where Redis is away: the row is the outbox, the sweep finds it.
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "max_retries": 0,
     "socket_connect_timeout": 0.2,
-    "socket_timeout": 10,
+    "socket_timeout": 3,
     "visibility_timeout": 300,
 }
 CELERY_RESULT_BACKEND = None
@@ -341,6 +342,9 @@ CONSOLE_RETRY_FIRST = _seconds(
 CONSOLE_RETRY_MOST = _seconds("CONSOLE_RETRY_MOST_SECONDS", "60", "between two tries at the most", 3600)
 CONSOLE_CONFIRM_PAUSE = _seconds(
     "CONSOLE_CONFIRM_PAUSE_SECONDS", "1", "between the first readings that may confirm an outcome", 60
+)
+CONSOLE_COMMAND_PAUSE = _seconds(
+    "CONSOLE_COMMAND_PAUSE_SECONDS", "0.5", "between two looks of `manage.py disconnect --wait`", 60
 )
 CONSOLE_STALE = _seconds(
     "CONSOLE_STALE_SECONDS", "60", "after which a list is stale, so that a task reads before it sends"
