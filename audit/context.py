@@ -17,7 +17,8 @@ class RequestContext:
     authentication: str = ""
 
 
-_current: ContextVar[RequestContext] = ContextVar("audit_request", default=RequestContext())
+_NO_REQUEST = RequestContext()
+_current: ContextVar[RequestContext] = ContextVar("audit_request", default=_NO_REQUEST)
 
 
 def current() -> RequestContext:
