@@ -5,7 +5,8 @@ const SLOWEST = 30; // seconds between two looks while the console does not answ
 let etag, timer, request, failures = 0, lastGood = new Date();
 
 const region = () => document.getElementById("live");
-const clock = (date) => date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+const timeZone = document.documentElement.dataset.timeZone; // of the person, as in all times of the page
+const clock = (date) => date.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", timeZone });
 
 // What the person opened or typed is theirs: a morph leaves it. A ticking time is only replaced when its moment is.
 htmx.registerExtension("console", {
