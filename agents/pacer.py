@@ -73,7 +73,7 @@ def take_for_reading(contract_id: int, *, purpose: Purpose, posts_wait: bool) ->
     if posts_wait and row.next_reading_at > row.now:
         return Slots(0, row.next_reading_at - row.now)
     slots = take(contract_id, purpose=purpose)
-    if slots.taken:
+    if slots.taken and row.requests_per_minute:
         Contract.objects.filter(pk=contract_id).update(
             next_reading_at=EpochNow() + Value(2 * spacing(row.requests_per_minute))
         )

@@ -1,4 +1,4 @@
-"""What a benchmark brings: a ratio of two things that were measured turn about in one run, and the bound it must meet."""
+"""What a benchmark brings: the ratio of two things, measured turn about in one run, and the bound it must meet."""
 
 import statistics
 import time
