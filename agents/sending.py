@@ -48,6 +48,8 @@ logger = logging.getLogger(__name__)
 
 #: Set when the worker is asked to stop: what is not claimed stays queued for the next one.
 stopping = threading.Event()
+#: Seconds in which results are gathered, to be written at once.
+_MOMENT = 0.05
 _draining: set[UUID] = set()
 _draining_lock = threading.Lock()
 
@@ -103,24 +105,33 @@ class _Drain:
         self.purpose = pacer.Purpose.BULK if self.bulk else pacer.Purpose.INTERACTIVE
         self.width = settings.CONSOLE_WORKER_THREADS if self.bulk else 1
         self.under_way: set[Future[_Result]] = set()
+        #: How many came back while the last results were written: so many more must be in hand for no thread to idle.
+        self.came_back = 0
 
     def run(self) -> None:
         longest = settings.CONSOLE_SWEEP.total_seconds()
         while True:
             pause = self._send_some()
             if self.under_way:
-                timeout = longest if pause is None else min(pause, longest)
-                done, self.under_way = wait(self.under_way, timeout, return_when=FIRST_COMPLETED)
-                write_results([future.result() for future in done])
+                self._write_some(longest if pause is None else min(pause, longest), gather=not pause)
             elif pause is None:
                 return
             else:
                 stopping.wait(min(pause, longest))
 
+    def _write_some(self, timeout: float, *, gather: bool) -> None:
+        """Write what comes back next; `gather`: where no slot is waited for, with whatever follows in a moment."""
+        done, self.under_way = wait(self.under_way, timeout, return_when=FIRST_COMPLETED)
+        if gather and self.under_way:
+            more, self.under_way = wait(self.under_way, _MOMENT)
+            done |= more
+        self.came_back = len(done)
+        write_results([future.result() for future in done])
+
     def _send_some(self) -> float | None:
         """Claim and call what may be sent now; after how many seconds more may be, None where nothing is known of."""
-        room = self.width - len(self.under_way)
-        if stopping.is_set() or not room:
+        room = self.width + self.came_back - len(self.under_way)
+        if stopping.is_set() or room < 1:
             return None
         at = database_now()
         rows = self._due(at, room)
@@ -137,18 +148,19 @@ class _Drain:
             slots = pacer.take(source.contract_id, purpose=self.purpose, wanted=len(rows))
         if slots.blocked:
             return None  # The sweep finds the rows again when the refusal is over.
-        self._call(source, claim(rows[: slots.taken]))
+        began = time.monotonic()
+        self._call(source, claim(rows[: slots.taken]), began)
         return slots.wait
 
-    def _call(self, source: Source, rows: list[Disconnection]) -> None:
+    def _call(self, source: Source, rows: list[Disconnection], began: float) -> None:
         if not rows:
             return
         call = kind_of(source).disconnector(source)
         if self.bulk:
-            self.under_way |= {_callers().submit(_call, call, row) for row in rows}
+            self.under_way |= {_callers().submit(_call, call, row, began) for row in rows}
         else:
             # One row: this thread makes the call itself, which spares a hand-over.
-            write_results([_call(call, row) for row in rows])
+            write_results([_call(call, row, began) for row in rows])
 
     def _due(self, at: datetime, most: int) -> list[Disconnection]:
         due = Disconnection.objects.due(at).filter(_sendable_source(at), operation=self.operation)
@@ -254,9 +266,8 @@ def claim(rows: list[Disconnection]) -> list[Disconnection]:
     return claimed
 
 
-def _call(call: DisconnectCall, row: Disconnection) -> _Result:
-    """Make the call of a claimed row, without the database. Never raises: what nobody foresaw is a lost answer."""
-    began = time.monotonic()
+def _call(call: DisconnectCall, row: Disconnection, began: float) -> _Result:
+    """Make the call of a row claimed at `began`, without the database. What nobody foresaw is a lost answer."""
     # By this machine's clock: a worker that was held up since the claim must not send any more.
     longest = settings.CONSOLE_LEASE_MARGIN.total_seconds() / 2
     try:
@@ -301,16 +312,18 @@ def _write(source: Source, rows: list[Disconnection], answer: Answer, at: dateti
 
 
 def _accept(source: Source, rows: list[Disconnection], answer: Accepted, at: datetime) -> list[Disconnection]:
-    moved = advance(
+    def within(pks: list[UUID]) -> None:
+        outcomes.end_attempts(pks, at, Attempt.Result.ACCEPTED, status=answer.status)
+        outcomes.hurry([source.pk], at + settings.CONSOLE_CONFIRM_PAUSE / 4)
+
+    return advance(
         rows,
         outcomes.accepted(source, "The remote accepted the request.", at),
         at=at,
         still=outcomes.ours(rows),
         data=lambda row: {"attempt": row.tries, "status": answer.status},
-        within=lambda pks: outcomes.end_attempts(pks, at, Attempt.Result.ACCEPTED, status=answer.status),
+        within=within,
     )
-    outcomes.hurry([source.pk], at + settings.CONSOLE_CONFIRM_PAUSE / 4)
-    return moved
 
 
 def _requeue(
