@@ -1,10 +1,30 @@
 """The Celery application: the queue is only a wake-up, the database holds what is to be done."""
 
 import os
+import warnings
+from typing import Any
 
 from celery import Celery
+from celery.platforms import SecurityWarning
+from celery.signals import beat_init, celeryd_init, setup_logging
+
+from console.environment import stop_if_wrong
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
 app = Celery("console")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+# It warns root of messages that run code when they are read (pickle); CELERY_ACCEPT_CONTENT allows JSON alone.
+warnings.filterwarnings("ignore", category=SecurityWarning)
+
+
+@setup_logging.connect
+def keep_django_logging(**kwargs: Any) -> None:
+    """With a receiver here Celery leaves the logging as Django's LOGGING has set it."""
+
+
+@celeryd_init.connect
+@beat_init.connect
+def refuse_wrong_settings(**kwargs: Any) -> None:
+    stop_if_wrong()

@@ -7,10 +7,12 @@ tells of all the mistakes, not just of the first, which is why no settings libra
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 
 @dataclass(frozen=True)
@@ -104,10 +106,51 @@ def url(*schemes: str) -> Callable[[str], str]:
     """A parser of an absolute URL with one of `schemes`; the empty text stays empty."""
 
     def parse(value: str) -> str:
-        from urllib.parse import urlsplit
-
         if value and (urlsplit(value).scheme not in schemes or not (urlsplit(value)[1] or urlsplit(value)[2])):
             raise ValueError(f"is not a URL that begins with {' or '.join(f'{s}://' for s in schemes)}")
         return value
 
     return parse
+
+
+def origin(value: str) -> str:
+    """A parser of `scheme://host` or `scheme://host:port`; a slash at the end is dropped."""
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("is not a URL that begins with http:// or https://")
+    if parts.username or parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError("holds more than scheme, host and port")
+    if parts.port == 0:  # Reading it also raises ValueError where it is no number up to 65535.
+        raise ValueError("has no usable port")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if value.upper() not in choices:
+            raise ValueError(f"is none of {', '.join(choices)}")
+        return value.upper()
+
+    return parse
+
+
+def make_private_folder(name: str, path: Path) -> None:
+    """Makes the folder that the setting `name` gives, for this user alone."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        PROBLEMS.append(
+            Problem(
+                name,
+                f"{name} can't be used: {str(path)!r} can't be written to ({error.strerror}).",
+                "Give a folder that this user may write to, or mend its owner and mode.",
+            )
+        )
+
+
+def stop_if_wrong() -> None:
+    """For the processes that Django's system checks don't guard: web, worker and beat."""
+    if PROBLEMS:
+        raise SystemExit("\n".join(f"{problem.message}\n  Hint: {problem.hint}" for problem in PROBLEMS))

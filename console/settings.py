@@ -1,6 +1,6 @@
 """Django settings. What an operator may change is read by `setting()` and listed in docs/operating.md."""
 
-import os
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -10,43 +10,87 @@ from cryptography.fernet import Fernet
 from django.utils.csp import CSP
 
 from console import bundled_redis
-from console.environment import number, setting, text, url, whole
-from console.secret_files import kept_secret
+from console.environment import (
+    PROBLEMS,
+    Problem,
+    make_private_folder,
+    number,
+    one_of,
+    origin,
+    setting,
+    text,
+    url,
+    whole,
+)
+from console.secret_files import kept_secret, random_text
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 # --- Where things are -------------------------------------------------------------------------------------------
 CONSOLE_DATA_DIR = setting(
     "CONSOLE_DATA_DIR",
-    str(BASE_DIR / "var"),
-    "the folder of the SQLite database, the made secrets, the bundled Redis and the schedule of beat",
-    lambda value: Path(value).expanduser().absolute(),
+    "var",
+    "the folder of the SQLite database, the made secrets, the bundled Redis and the schedule of beat; "
+    "a relative one starts at the project's folder",
+    lambda value: BASE_DIR / Path(value).expanduser(),
 )
+make_private_folder("CONSOLE_DATA_DIR", CONSOLE_DATA_DIR)
+CONSOLE_PORT = setting("CONSOLE_PORT", "8000", "the port of 127.0.0.1 that the web listens on", whole(1, 65_535))
 CONSOLE_URL = setting(
     "CONSOLE_URL",
-    "http://127.0.0.1:8000",
+    f"http://127.0.0.1:{CONSOLE_PORT}",
     "the address that browsers use; it decides allowed hosts, CSRF origins, secure cookies, HSTS and links in mails",
-    url("http", "https"),
-).rstrip("/")
+    origin,
+)
+
+
+def _database_url(value: str) -> str:
+    url("postgres", "postgresql")(value)
+    try:
+        if value:
+            dj_database_url.parse(value)
+    except ValueError:
+        # Not the parser's own words: they may quote a part of the password.
+        raise ValueError(
+            "is not of the form postgres://user:password@host:port/name, with %2F for / and so on"
+        ) from None
+    return value
+
+
 DATABASE_URL = setting(
     "DATABASE_URL",
     "",
     "the PostgreSQL database (`postgres://user:password@host/name`); empty: SQLite in the data folder",
-    url("postgres", "postgresql"),
+    _database_url,
     secret=True,
 )
 REDIS_URL = setting(
     "REDIS_URL",
     "",
     "the Redis or Valkey that carries Celery's messages; empty: the bundled one",
-    url("redis", "rediss", "redis+socket", "unix"),
+    url("redis", "rediss", "redis+socket"),
     secret=True,
 )
-_secrets = CONSOLE_DATA_DIR / "secrets"
+
+
+def _made_secret(name: str, make: Callable[[], str]) -> str:
+    try:
+        return kept_secret(CONSOLE_DATA_DIR / "secrets", name, make)
+    except OSError as error:
+        PROBLEMS.append(
+            Problem(
+                "CONSOLE_DATA_DIR",
+                f"The secret {name} can't be kept in CONSOLE_DATA_DIR: {error.strerror} ({error.filename}).",
+                "Mend the folder's owner and mode, or give the secret in the environment.",
+            )
+        )
+        return make()
+
+
 _given_secret_key = setting(
     "CONSOLE_SECRET_KEY", "", "signs sign-ins and forms; empty: made in the data folder", text, secret=True
 )
-SECRET_KEY = _given_secret_key or kept_secret(_secrets, "secret_key")
+SECRET_KEY = _given_secret_key or _made_secret("secret_key", random_text)
 
 
 def _fernet_keys(value: str) -> list[str]:
@@ -65,7 +109,7 @@ CONSOLE_CREDENTIAL_KEYS = setting(
     "the keys that encrypt credentials of sources, newest first, with commas between; empty: made in the data folder",
     _fernet_keys,
     secret=True,
-) or _fernet_keys(kept_secret(_secrets, "credential_keys", lambda: Fernet.generate_key().decode()))
+) or _fernet_keys(_made_secret("credential_keys", lambda: Fernet.generate_key().decode()))
 
 # --- The web -----------------------------------------------------------------------------------------------------
 _origin = urlsplit(CONSOLE_URL)
@@ -184,11 +228,12 @@ STORAGES = {
 # --- The database ------------------------------------------------------------------------------------------------
 if DATABASE_URL:
     DATABASES = {"default": dj_database_url.parse(DATABASE_URL, conn_max_age=60, conn_health_checks=True)}
+    DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
 else:
     DATABASES = {
         "default": {
             "ENGINE": "django.db.backends.sqlite3",
-            "NAME": CONSOLE_DATA_DIR / "console.sqlite3",
+            "NAME": str(CONSOLE_DATA_DIR / "console.sqlite3"),
             "CONN_MAX_AGE": 60,
             "OPTIONS": {
                 "transaction_mode": "IMMEDIATE",
@@ -203,7 +248,7 @@ CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", 
 
 # --- People ------------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "console.User"
-AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTHENTICATION_BACKENDS = ["console.people.adapter.PersonBackend"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}", "OPTIONS": options}
@@ -216,6 +261,7 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "console:overview"
 ACCOUNT_ADAPTER = "console.people.adapter.AccountAdapter"
+ACCOUNT_FORMS = {"login": "console.people.forms.SignInForm"}
 ACCOUNT_LOGIN_METHODS = {"username"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
@@ -230,8 +276,9 @@ CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 # A nudge must cost a click next to nothing where Redis is away: the row is the outbox, the sweep finds it.
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "max_retries": 0,
     "socket_connect_timeout": 0.2,
-    "socket_timeout": 10,
+    "socket_timeout": 3,
     "visibility_timeout": 300,
 }
 CELERY_RESULT_BACKEND = None
@@ -246,6 +293,7 @@ CONSOLE_WORKER_THREADS = setting(
     "CONSOLE_WORKER_THREADS", "32", "calls that one worker has under way at once", whole(2, 256)
 )
 CELERY_WORKER_CONCURRENCY = CONSOLE_WORKER_THREADS
+CELERY_WORKER_DIRECT = True  # A queue of its own for each worker: its heartbeat must not be taken by another.
 CELERY_BEAT_SCHEDULE_FILENAME = str(CONSOLE_DATA_DIR / "celerybeat-schedule")
 
 # --- The waits of the program (docs/architecture.md says where each is used) ---------------------------------------
@@ -255,6 +303,23 @@ def _seconds(name: str, default: str, meaning: str, most: float = 86_400) -> tim
     return timedelta(seconds=setting(name, default, f"seconds: {meaning}", number(0.01, most)))
 
 
+CONSOLE_HEARTBEAT = _seconds("CONSOLE_HEARTBEAT_SECONDS", "5", "between two signs of life of a worker and of beat", 60)
+CONSOLE_HEARTBEAT_SILENCE = _seconds(
+    "CONSOLE_HEARTBEAT_SILENCE_SECONDS", "30", "without a sign of life after which `up` starts a part again", 3600
+)
+CONSOLE_HEARTBEAT_GRACE = _seconds(
+    "CONSOLE_HEARTBEAT_GRACE_SECONDS", "30", "on top of that while a part starts, or Redis has just come back", 3600
+)
+CONSOLE_STOP_WITHIN = _seconds(
+    "CONSOLE_STOP_SECONDS", "15", "that a part may take to end what it has in hand before `up` kills it", 600
+)
+CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
+    "heartbeat": {
+        "task": "console.beat_alive",
+        "schedule": CONSOLE_HEARTBEAT,
+        "options": {"expires": 2 * CONSOLE_HEARTBEAT.total_seconds()},
+    }
+}
 CONSOLE_SWEEP = _seconds("CONSOLE_SWEEP_SECONDS", "2", "how often each worker looks for due rows by itself", 60)
 CONSOLE_CONNECT_TIMEOUT = _seconds("CONSOLE_CONNECT_SECONDS", "5", "for a connection to a remote to stand", 300)
 CONSOLE_READ_TIMEOUT = _seconds("CONSOLE_READ_SECONDS", "20", "for the next bytes of a remote's answer", 300)
@@ -275,6 +340,12 @@ CONSOLE_RETRY_FIRST = _seconds(
     "CONSOLE_RETRY_FIRST_SECONDS", "1", "before a call that never arrived is tried again", 60
 )
 CONSOLE_RETRY_MOST = _seconds("CONSOLE_RETRY_MOST_SECONDS", "60", "between two tries at the most", 3600)
+CONSOLE_CONFIRM_PAUSE = _seconds(
+    "CONSOLE_CONFIRM_PAUSE_SECONDS", "1", "between the first readings that may confirm an outcome", 60
+)
+CONSOLE_COMMAND_PAUSE = _seconds(
+    "CONSOLE_COMMAND_PAUSE_SECONDS", "0.5", "between two looks of `manage.py disconnect --wait`", 60
+)
 CONSOLE_STALE = _seconds(
     "CONSOLE_STALE_SECONDS", "60", "after which a list is stale, so that a task reads before it sends"
 )
@@ -294,11 +365,27 @@ USE_I18N = True
 USE_TZ = True
 TIME_ZONE = "UTC"
 
+CONSOLE_LOG_LEVEL = setting(
+    "CONSOLE_LOG_LEVEL",
+    "INFO",
+    "the least important messages that are logged: DEBUG, INFO, WARNING or ERROR",
+    one_of("DEBUG", "INFO", "WARNING", "ERROR"),
+)
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s", "datefmt": "%H:%M:%S"}},
+    "formatters": {
+        "plain": {
+            "()": "console.log_format.Formatter",
+            "format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+            "datefmt": "%H:%M:%S",
+        }
+    },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
-    "root": {"handlers": ["stderr"], "level": os.environ.get("CONSOLE_LOG_LEVEL", "INFO").upper()},
-    "loggers": {"celery.redirected": {"level": "WARNING"}},
+    "root": {"handlers": ["stderr"], "level": CONSOLE_LOG_LEVEL},
+    "loggers": {
+        # What was received and what succeeded is in the audit log and on the pages; here it would be noise.
+        "celery": {"level": "WARNING"},
+        "gunicorn": {"level": "WARNING"},
+    },
 }

@@ -1,0 +1,34 @@
+"""Rows that say "I am at work", written by what has to work: a worker's by a task that this worker has carried out.
+
+A worker can be connected and yet consume nothing (celery/celery#10302); its process, its connection and its answers to
+Celery's own ping are all there then. So each worker sends itself a small task over a queue of its own
+(`console.worker_pulse`), and only carrying it out writes the row. Beat's row is written by a task that only beat sends.
+"""
+
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+
+from console.models import Heartbeat
+
+BEAT = "beat"
+WORKER = "worker "
+#: A worker that was stopped for good, or that had another host name, is forgotten.
+FORGET_AFTER = timedelta(days=1)
+
+
+def write(name: str) -> None:
+    row = Heartbeat(name=name, at=timezone.now())
+    Heartbeat.objects.bulk_create([row], update_conflicts=True, unique_fields=["name"], update_fields=["at"])
+
+
+def last(name: str) -> datetime | None:
+    return Heartbeat.objects.filter(name=name).values_list("at", flat=True).first()
+
+
+def any_worker_since(moment: datetime) -> bool:
+    return Heartbeat.objects.filter(name__startswith=WORKER, at__gte=moment).exists()
+
+
+def forget_old() -> None:
+    Heartbeat.objects.filter(at__lt=timezone.now() - FORGET_AFTER).delete()

@@ -1,0 +1,100 @@
+"""The parts of the console on one machine: what `up` starts, and how each shows that it lives."""
+
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+
+from django.conf import settings
+from django.db import DatabaseError, close_old_connections
+
+from console import broker, bundled_redis, heartbeats
+from console.supervision.child import Child, Look
+from console.supervision.demo import demo_process
+
+
+def parts(*, port: int, url: str, demo: bool) -> Iterator[Child]:
+    env = {"CONSOLE_URL": url, "CONSOLE_PORT": str(port)}
+    if not settings.REDIS_URL:
+        yield redis_part(settings.CONSOLE_DATA_DIR)
+    command = demo_process() if demo else None
+    if command:
+        yield Child("standin", command, env, stage=1)
+    yield _worker(f"up-{port}@{socket.gethostname()}", env)
+    yield _beat(env)
+    yield _web(port, env)
+
+
+def redis_part(data_dir: Path) -> Child:
+    def answering() -> int | None:
+        return bundled_redis.answering_pid(data_dir)
+
+    return Child(
+        "redis",
+        bundled_redis.command(data_dir),
+        stage=0,
+        ready=lambda: answering() is not None,
+        adopt=answering,
+        log=bundled_redis.log_path(data_dir),
+    )
+
+
+def _worker(hostname: str, env: dict[str, str]) -> Child:
+    command = _celery("worker", "--hostname", hostname, "--loglevel", "INFO", "--without-gossip", "--without-mingle")
+    return Child("worker", command, env, stage=2, look=_row_look(f"{heartbeats.WORKER}{hostname}"))
+
+
+def _beat(env: dict[str, str]) -> Child:
+    return Child(
+        "beat", _celery("beat", "--loglevel", "WARNING", "--pidfile="), env, stage=3, look=_row_look(heartbeats.BEAT)
+    )
+
+
+def _web(port: int, env: dict[str, str]) -> Child:
+    def answers() -> bool:
+        return _get_status(port, "/livez") == 200
+
+    return Child(
+        "web",
+        [sys.executable, "-m", "gunicorn", "--config", "python:console.gunicorn_config", "console.wsgi"],
+        env,
+        stage=2,
+        ready=answers,
+        look=lambda: Look.BEATING if answers() else Look.SILENT,
+    )
+
+
+def _celery(*words: str) -> list[str]:
+    return [sys.executable, "-m", "celery", "--quiet", "--app", "console", *words]
+
+
+def _get_status(port: int, path: str) -> int | None:
+    connection = HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    except (OSError, HTTPException):
+        return None
+    finally:
+        connection.close()
+
+
+def _row_look(name: str) -> Callable[[], Look]:
+    """Beating when the row has changed since the last look: no clock is compared with another."""
+    before: datetime | None = None
+
+    def look() -> Look:
+        nonlocal before
+        close_old_connections()
+        if broker.trouble():
+            return Look.UNFAIR
+        try:
+            now = heartbeats.last(name)
+        except DatabaseError:
+            return Look.UNFAIR
+        changed, before = now != before, now
+        return Look.BEATING if changed else Look.SILENT
+
+    return look
