@@ -10,7 +10,9 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, connection
+from django.utils import timezone
 
+from apikeys.actors import command_line_actor
 from console import bundled_redis
 from console.supervision.output import Output
 from console.supervision.parts import parts
@@ -122,10 +124,13 @@ def _announce(url: str, say: Say) -> None:
 def _setup_link() -> str | None:
     """Of the people's part; made anew at each start while there is no active Administrator."""
     try:
-        from console.people.links import setup_link
-    except ImportError:
+        from console.people.links import AlreadySetUp, setup_link
+    except ImportError:  # Until that part is here.
         return None
-    return setup_link()
+    try:
+        return str(setup_link(actor=command_line_actor(), at=timezone.now()))
+    except AlreadySetUp:
+        return None
 
 
 def _waits() -> Waits:
