@@ -29,7 +29,8 @@ class RunFile:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._lock.seek(0)
-            raise AlreadyRunning(self._lock.read().strip()) from None
+            with self._lock:
+                raise AlreadyRunning(self._lock.read().strip()) from None
         self._lock.truncate(0)
         self._lock.write(str(os.getpid()))
         self._lock.flush()
