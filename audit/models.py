@@ -89,6 +89,11 @@ class Event(models.Model):
         return Action(self.action).label if self.action in Action.values else self.action
 
     @property
+    def outcome(self) -> str:
+        """The last word of the action, e.g. `confirmed`, which the style sheet gives its colour."""
+        return self.action.rpartition(".")[2]
+
+    @property
     def details(self) -> dict[str, Any]:
         details: dict[str, Any] = json.loads(self.data)
         return details

@@ -26,7 +26,7 @@ _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _SECRET_SHAPE = re.compile(
     r"""
       \b(?P<scheme>bearer|basic)\s+(?=\S*\d|\S{20})[A-Za-z0-9._~+/=-]{8,}
-    | (?P<url>\b[a-z][a-z0-9+.-]*://)[^\s/@]+@                               # user:password@ in a URL
+    | (?P<url>\b[a-z][a-z0-9+.-]{0,20}://)[^\s/@]+@                               # user:password@ in a URL
     | \beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*                 # JSON Web Token
     | -----BEGIN\ [A-Z ]*PRIVATE\ KEY-----(?:.*?-----END\ [A-Z ]*PRIVATE\ KEY-----|.*)
     | (?P<name>["']?\b(?:password|passwd|secret|token|api[_-]?key|authorization)["']?\s*(?:=|["']\s*:)\s*["']?)
@@ -39,12 +39,15 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 def safe_text(text: str, longest: int = LONGEST_TEXT) -> str:
     """`text` without secret shapes, NUL or lone surrogates, and with a visible mark where it was cut."""
+    length = len(text)
+    # What follows is never kept, yet may end a secret that begins before the cut.
+    text = text[: longest + 500]
     if _UNSTORABLE.search(text):
         text = _UNSTORABLE.sub(lambda found: "\u2400" if found[0] == "\x00" else "\ufffd", text)
     text = _SECRET_SHAPE.sub(_masked, text)
-    if len(text) <= longest:
+    if length <= longest and len(text) <= longest:
         return text
-    mark = f"… [{len(text)} characters]"
+    mark = f"… [{length} characters]"
     return text[: longest - len(mark)] + mark
 
 

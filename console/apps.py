@@ -1,13 +1,5 @@
-from typing import Any
-
 from django.apps import AppConfig
-from django.core.management import call_command
 from django.db.models.signals import post_migrate
-
-
-def make_cache_table(using: str, **kwargs: Any) -> None:
-    """So that `migrate` makes every table that the console needs."""
-    call_command("createcachetable", database=using, verbosity=0)
 
 
 class ConsoleConfig(AppConfig):
@@ -16,5 +8,6 @@ class ConsoleConfig(AppConfig):
 
     def ready(self) -> None:
         from console import checks  # noqa: F401
+        from console.people.roles import make_groups
 
-        post_migrate.connect(make_cache_table, sender=self)
+        post_migrate.connect(make_groups, sender=self, dispatch_uid="console.people.make_groups")

@@ -6,7 +6,7 @@ from typing import Any
 
 from celery import Celery
 from celery.platforms import SecurityWarning
-from celery.signals import beat_init, celeryd_init, setup_logging, worker_ready, worker_shutting_down
+from celery.signals import import_modules, setup_logging, worker_ready, worker_shutting_down
 
 from console import worker_pulse
 from console.environment import stop_if_wrong
@@ -28,7 +28,6 @@ def keep_django_logging(**kwargs: Any) -> None:
     """With a receiver here Celery leaves the logging as Django's LOGGING has set it."""
 
 
-@celeryd_init.connect
-@beat_init.connect
+@import_modules.connect  # The first thing that worker and beat do.
 def refuse_wrong_settings(**kwargs: Any) -> None:
     stop_if_wrong()

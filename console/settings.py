@@ -34,7 +34,7 @@ CONSOLE_DATA_DIR = setting(
     "a relative one starts at the project's folder",
     lambda value: BASE_DIR / Path(value).expanduser(),
 )
-make_private_folder("CONSOLE_DATA_DIR", CONSOLE_DATA_DIR)
+_data_dir_is_usable = make_private_folder("CONSOLE_DATA_DIR", CONSOLE_DATA_DIR)
 CONSOLE_PORT = setting("CONSOLE_PORT", "8000", "the port of 127.0.0.1 that the web listens on", whole(1, 65_535))
 CONSOLE_URL = setting(
     "CONSOLE_URL",
@@ -233,7 +233,8 @@ else:
     DATABASES = {
         "default": {
             "ENGINE": "django.db.backends.sqlite3",
-            "NAME": str(CONSOLE_DATA_DIR / "console.sqlite3"),
+            # Some system checks ask the database: they must get as far as telling that the folder is wrong.
+            "NAME": str(CONSOLE_DATA_DIR / "console.sqlite3") if _data_dir_is_usable else ":memory:",
             "CONN_MAX_AGE": 60,
             "OPTIONS": {
                 "transaction_mode": "IMMEDIATE",
@@ -248,7 +249,7 @@ CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", 
 
 # --- People ------------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "console.User"
-AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTHENTICATION_BACKENDS = ["console.people.adapter.PersonBackend"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}", "OPTIONS": options}
@@ -261,6 +262,7 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "console:overview"
 ACCOUNT_ADAPTER = "console.people.adapter.AccountAdapter"
+ACCOUNT_FORMS = {"login": "console.people.forms.SignInForm"}
 ACCOUNT_LOGIN_METHODS = {"username"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
@@ -275,8 +277,9 @@ CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 # A nudge must cost a click next to nothing where Redis is away: the row is the outbox, the sweep finds it.
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "max_retries": 0,
     "socket_connect_timeout": 0.2,
-    "socket_timeout": 10,
+    "socket_timeout": 3,
     "visibility_timeout": 300,
 }
 CELERY_RESULT_BACKEND = None
@@ -338,6 +341,12 @@ CONSOLE_RETRY_FIRST = _seconds(
     "CONSOLE_RETRY_FIRST_SECONDS", "1", "before a call that never arrived is tried again", 60
 )
 CONSOLE_RETRY_MOST = _seconds("CONSOLE_RETRY_MOST_SECONDS", "60", "between two tries at the most", 3600)
+CONSOLE_CONFIRM_PAUSE = _seconds(
+    "CONSOLE_CONFIRM_PAUSE_SECONDS", "1", "between the first readings that may confirm an outcome", 60
+)
+CONSOLE_COMMAND_PAUSE = _seconds(
+    "CONSOLE_COMMAND_PAUSE_SECONDS", "0.5", "between two looks of `manage.py disconnect --wait`", 60
+)
 CONSOLE_STALE = _seconds(
     "CONSOLE_STALE_SECONDS", "60", "after which a list is stale, so that a task reads before it sends"
 )

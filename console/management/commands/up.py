@@ -10,10 +10,12 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, connection
-from django.utils import timezone
 
+from agents.clock import database_now
 from apikeys.actors import command_line_actor
 from console import bundled_redis
+from console.people.links import AlreadySetUp, setup_link
+from console.supervision.demo import make_demo_source
 from console.supervision.output import Output
 from console.supervision.parts import parts
 from console.supervision.redis_watch import say_when_redis_is_away
@@ -47,6 +49,8 @@ class Command(BaseCommand):
         url = settings.CONSOLE_URL if os.environ.get("CONSOLE_URL") else f"http://127.0.0.1:{port}"
         settings.CONSOLE_URL = url  # The one-time link is made in this process.
         _prepare(say)
+        if not no_demo and make_demo_source():
+            say("Made a demo source: its remote is a stand-in on this machine, not WebConnect.")
         Supervisor(
             parts(port=port, url=url, demo=not no_demo),
             output,
@@ -122,13 +126,9 @@ def _announce(url: str, say: Say) -> None:
 
 
 def _setup_link() -> str | None:
-    """Of the people's part; made anew at each start while there is no active Administrator."""
+    """Made anew at each start while there is no active Administrator."""
     try:
-        from console.people.links import AlreadySetUp, setup_link
-    except ImportError:  # Until that part is here.
-        return None
-    try:
-        return str(setup_link(actor=command_line_actor(), at=timezone.now()))
+        return setup_link(actor=command_line_actor(), at=database_now())
     except AlreadySetUp:
         return None
 

@@ -1,0 +1,384 @@
+"""Readings: a source's list is read, the agent sessions are brought in step with it, and outcomes follow from it.
+
+One reading of a source at a time, whichever process does it: a lease on the source's row. It serves polling and all
+that waits to be confirmed. Its result is written in one transaction, guarded by the lease's token, so that a reader
+that was slow enough to lose its lease changes nothing.
+"""
+
+import logging
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from hashlib import blake2b
+from time import sleep
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Q
+
+from agents import outcomes, pacer
+from agents.clock import database_now
+from agents.kinds import Listing, ReadingFailed, ReadRateLimited, ReadRejected, Unreachable, kind_of
+from agents.models import AgentSession, Credential, Disconnection, Reading, Source
+from agents.storable import storable
+from audit.actions import Action
+from audit.actors import CONSOLE
+from audit.services import Entry, record_many
+
+logger = logging.getLogger(__name__)
+_BATCH = 1000
+
+
+def due(at: datetime) -> list[int]:
+    """The sources that are to be read now."""
+    rejected = Q(credentials__purpose=Credential.Purpose.READING, credentials__rejected_at__isnull=False)
+    return list(
+        Source.objects.filter(Q(next_reading_at=None) | Q(next_reading_at__lte=at), paused_at=None)
+        .filter(Q(reading_until=None) | Q(reading_until__lte=at))
+        .exclude(rejected)
+        .exclude(contract__blocked_until__gt=at)
+        .values_list("pk", flat=True)
+    )
+
+
+def read_source(source_id: int) -> Reading | None:
+    """Read a source now; None where it is being read already, is paused or gone."""
+    token = uuid4()
+    begun_at = database_now()
+    source = _claim(source_id, token, begun_at)
+    if source is None:
+        return None
+    try:
+        listing = kind_of(source).read(source, _Slots(source, token).take)
+    except ReadingFailed as failure:
+        return _record_failure(source, token, begun_at, failure)
+    except Exception:
+        logger.exception("Reading %s failed in a way that nobody foresaw", source)
+        return _record_failure(source, token, begun_at, ReadingFailed("The console failed at reading; see its log."))
+    try:
+        return _apply(source, token, begun_at, listing)
+    except LeaseLost as lost:
+        logger.warning("%s", lost)
+        return None
+
+
+def _claim(source_id: int, token: UUID, at: datetime) -> Source | None:
+    free = Source.objects.filter(Q(reading_until=None) | Q(reading_until__lte=at), pk=source_id, paused_at=None)
+    if not free.update(reading_token=token, reading_until=at + _lease()):
+        return None
+    return Source.objects.select_related("contract").get(pk=source_id)
+
+
+def _lease() -> timedelta:
+    lease: timedelta = settings.CONSOLE_ATTEMPT_LIMIT + settings.CONSOLE_LEASE_MARGIN
+    return lease
+
+
+class _Slots:
+    """Takes a slot of the contract before each call, and keeps the lease alive meanwhile."""
+
+    def __init__(self, source: Source, token: UUID) -> None:
+        self.source, self.token = source, token
+        awaited = Disconnection.objects.filter(source=source).awaiting_reading()
+        self.purpose = pacer.Purpose.CONFIRMING if awaited.exists() else pacer.Purpose.POLLING
+
+    def take(self) -> None:
+        """Waits for a slot; raises `ReadingFailed` where the contract is refused or the lease was lost."""
+        while True:
+            self._keep_lease()
+            if self.source.contract_id is None:
+                return
+            slots = pacer.take_for_reading(
+                self.source.contract_id, purpose=self.purpose, posts_wait=posts_wait(self.source.contract_id)
+            )
+            if slots.taken:
+                return
+            if slots.wait > _lease().total_seconds() / 2:
+                until = database_now() + timedelta(seconds=slots.wait)
+                raise ReadRateLimited("The remote's rate limit refuses every request.", until=until)
+            sleep(slots.wait)
+
+    def _keep_lease(self) -> None:
+        ours = Source.objects.filter(pk=self.source.pk, reading_token=self.token)
+        if not ours.update(reading_until=database_now() + _lease()):
+            raise Unreachable("Another reading took over.")
+
+
+def posts_wait(contract_id: int) -> bool:
+    return Disconnection.objects.due(database_now()).filter(source__contract=contract_id).exists()
+
+
+# --- What a reading changes --------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Changes:
+    new: list[AgentSession] = field(default_factory=list)
+    changed: list[AgentSession] = field(default_factory=list)
+    returned: list[int] = field(default_factory=list)
+    missing: list[int] = field(default_factory=list)
+    gone: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Known:
+    pk: int
+    fingerprint: str
+    started_text: str
+    absent_since: datetime | None
+    closing_since: datetime | None
+
+
+def _apply(source: Source, token: UUID, begun_at: datetime, listing: Listing) -> Reading:
+    known = {
+        session_id: _Known(pk, mark, started_text, absent_since, closing_since)
+        for session_id, pk, mark, started_text, absent_since, closing_since in AgentSession.objects.filter(
+            source=source
+        )
+        .live()
+        .values_list("session_id", "pk", "fingerprint", "started_text", "absent_since", "closing_since")
+    }
+    decisive = _is_decisive(source, listing, known=len(known))
+    changes = _compare(source, begun_at, listing, known, decisive=decisive)
+    at = database_now()
+    reading = Reading(
+        source=source,
+        begun_at=begun_at,
+        ended_at=at,
+        outcome=Reading.Outcome.INCOMPLETE if listing.incomplete else Reading.Outcome.COMPLETE,
+        calls=listing.calls,
+        listed=len(listing.rows),
+        new=len(changes.new),
+        changed=len(changes.changed),
+        gone=len(changes.gone),
+        note=listing.incomplete,
+    )
+    with transaction.atomic(durable=True):
+        if not _release(source, token, **_found(source, begun_at, at, listing)):
+            raise LeaseLost(source)
+        _write(changes, begun_at)
+        reading.save(force_insert=True)
+        if source.unreadable_since:
+            since = source.unreadable_since.isoformat()
+            record_many([Entry(Action.SOURCE_READABLE, CONSOLE, source.target, data={"unreadable_since": since})])
+    if source.unreadable_since:
+        outcomes.extend_deadlines(source, source.unreadable_since, at)
+    evidence = outcomes.Evidence(
+        begun_at,
+        listed=frozenset(listing.rows),
+        decisive=decisive,
+        whole=not listing.incomplete,
+        previous_begun_at=source.read_begun_at,
+    )
+    outcomes.judge(source, evidence, at)
+    outcomes.notice_late_ends(changes.gone, at)
+    outcomes.notice_returns(source, changes.new, at)
+    _plan_next(source, begun_at)
+    return reading
+
+
+class LeaseLost(Exception):
+    """This reading took so long that another one began; nothing of it was kept."""
+
+    def __init__(self, source: Source) -> None:
+        super().__init__(f"A reading of {source} lost its lease; nothing of it was kept.")
+
+
+def _is_decisive(source: Source, listing: Listing, *, known: int) -> bool:
+    """Whether absence from this one list proves that a session is gone.
+
+    Not where rows could move between answers, nor where the list became empty or lost more than half (a fault of the
+    remote looks like that), nor in the first reading under another base URL or key (`read_begun_at` is empty then).
+    """
+    if listing.incomplete or not listing.in_one_answer or source.read_begun_at is None:
+        return False
+    return bool(listing.rows) and len(listing.rows) * 2 >= known
+
+
+def _compare(
+    source: Source, begun_at: datetime, listing: Listing, known: dict[str, _Known], *, decisive: bool
+) -> _Changes:
+    changes = _Changes()
+    describe = kind_of(source).describe
+    for session_id, row in listing.rows.items():
+        mark = fingerprint(row)
+        before = known.get(session_id)
+        if before and before.fingerprint == mark:
+            if before.absent_since:
+                changes.returned.append(before.pk)
+            continue
+        columns = describe(source, row)
+        if before and before.started_text == columns["started_text"]:
+            since = (before.closing_since or begun_at) if columns["closing"] else None
+            changes.changed.append(
+                AgentSession(pk=before.pk, absent_since=None, closing_since=since, fingerprint=mark, **columns)
+            )
+            continue
+        if before:
+            # The session ID is used again by a later connection: the one we knew is over.
+            changes.gone.append(before.pk)
+        changes.new.append(
+            AgentSession(
+                source=source,
+                session_id=session_id,
+                fingerprint=mark,
+                first_seen_at=begun_at,
+                closing_since=begun_at if columns["closing"] else None,
+                **columns,
+            )
+        )
+    for session_id, before in known.items():
+        if session_id in listing.rows or listing.incomplete:
+            continue
+        seen_twice = (
+            before.absent_since is not None
+            and source.read_begun_at is not None
+            and before.absent_since <= source.read_begun_at
+        )
+        if decisive or seen_twice:
+            changes.gone.append(before.pk)
+        elif before.absent_since is None:
+            changes.missing.append(before.pk)
+    return changes
+
+
+def fingerprint(row: Mapping[str, Any]) -> str:
+    """Equal for rows that say the same; a change of any property, known or not, changes it."""
+    return blake2b(storable(repr(sorted(row.items()))).encode(), digest_size=16).hexdigest()
+
+
+_CHANGEABLE = [
+    "agent_id", "direction", "connection_ids", "connections", "endpoint", "started_text", "started_at", "version",
+    "version_number", "closing", "closing_since", "supports_disconnection", "received", "fingerprint", "absent_since",
+]  # fmt: skip
+
+
+def _write(changes: _Changes, begun_at: datetime) -> None:
+    sessions = AgentSession.objects
+    for pks in _batches(changes.gone):
+        outcomes.end_sessions(pks, begun_at)
+    for pks in _batches(changes.missing):
+        sessions.filter(pk__in=pks).update(absent_since=begun_at)
+    for pks in _batches(changes.returned):
+        sessions.filter(pk__in=pks).update(absent_since=None)
+    sessions.bulk_create(changes.new, batch_size=_BATCH)
+    sessions.bulk_update(changes.changed, _CHANGEABLE, batch_size=50)
+
+
+def _batches(pks: list[int]) -> list[list[int]]:
+    return [pks[start : start + _BATCH] for start in range(0, len(pks), _BATCH)]
+
+
+def _found(source: Source, begun_at: datetime, at: datetime, listing: Listing) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "read_at": at,
+        "listed": len(listing.rows),
+        "calls": listing.calls,
+        "incomplete": listing.incomplete[:300],
+        "failures": 0,
+        "failure": "",
+        "unreadable_since": None,
+    }
+    if not listing.incomplete:
+        found |= {"previous_begun_at": source.read_begun_at, "read_begun_at": begun_at}
+    return found
+
+
+def _release(source: Source, token: UUID, **columns: Any) -> bool:
+    ours = Source.objects.filter(pk=source.pk, reading_token=token)
+    return bool(ours.update(reading_token=None, reading_until=None, **columns))
+
+
+# --- When a reading fails ----------------------------------------------------------------------------------------
+
+
+def _record_failure(source: Source, token: UUID, begun_at: datetime, failure: ReadingFailed) -> Reading | None:
+    at = database_now()
+    outcome = _outcome_of(failure)
+    message = storable(str(failure))[:500]
+    entries = []
+    if isinstance(failure, ReadRateLimited):
+        stop_contract(source, failure.until, at)
+    with transaction.atomic(durable=True):
+        if not _release(
+            source,
+            token,
+            failures=F("failures") + 1,
+            failure=message,
+            unreadable_since=source.unreadable_since or begun_at,
+            next_reading_at=at + _back_off(source),
+        ):
+            return None
+        reading = Reading.objects.create(source=source, begun_at=begun_at, ended_at=at, outcome=outcome, note=message)
+        if isinstance(failure, ReadRejected):
+            rejected = source.credentials.filter(purpose=Credential.Purpose.READING, rejected_at=None)
+            if rejected.update(rejected_at=at):
+                entries.append(
+                    Entry(
+                        Action.CREDENTIAL_REJECTED, CONSOLE, source.target, data={"purpose": "reading", "why": message}
+                    )
+                )
+        if source.unreadable_since is None:
+            entries.append(Entry(Action.SOURCE_UNREACHABLE, CONSOLE, source.target, data={"why": message}))
+        record_many(entries)
+    return reading
+
+
+def stop_contract(source: Source, until: datetime, at: datetime) -> None:
+    """A 429: nothing of the contract is sent or read until then, and the time to confirm stands still."""
+    if source.contract_id is None or not pacer.block(source.contract_id, until):
+        return
+    Source.objects.filter(contract=source.contract_id, unreadable_since=None).update(unreadable_since=at)
+    with transaction.atomic(durable=True):
+        record_many([Entry(Action.SOURCE_RATE_LIMITED, CONSOLE, source.target, data={"until": until.isoformat()})])
+
+
+def _outcome_of(failure: ReadingFailed) -> Reading.Outcome:
+    match failure:
+        case ReadRejected():
+            return Reading.Outcome.REJECTED
+        case ReadRateLimited():
+            return Reading.Outcome.RATE_LIMITED
+        case Unreachable():
+            return Reading.Outcome.UNREACHABLE
+        case _:
+            return Reading.Outcome.NOT_UNDERSTOOD
+
+
+def _back_off(source: Source) -> timedelta:
+    """Doubling from the polling interval to a minute, with jitter, so that many consoles don't come at once."""
+    doubled: timedelta = min(
+        source.polling * 2 ** min(source.failures, 10), max(source.polling, settings.CONSOLE_RETRY_MOST)
+    )
+    return doubled * random.uniform(0.8, 1.2)
+
+
+# --- When to read next -------------------------------------------------------------------------------------------
+
+
+def _plan_next(source: Source, begun_at: datetime) -> None:
+    """At the polling interval; sooner while outcomes wait: promptly at first, then less and less often."""
+    at = database_now()
+    newest = Disconnection.objects.filter(source=source).awaiting_reading().order_by("-attempt_ended_at").first()
+    pause = source.polling
+    if newest and newest.attempt_ended_at:
+        waited = at - newest.attempt_ended_at
+        pause = min(pause, max(settings.CONSOLE_CONFIRM_PAUSE, waited / 2))
+        if source.contract and posts_wait(source.contract.pk):
+            # One call in eight is for reading while POSTs wait for slots.
+            slots = 8 * source.calls * pacer.spacing(source.contract.requests_per_minute)
+            pause = max(pause, timedelta(seconds=slots))
+    next_at = max(begun_at + pause, at + settings.CONSOLE_CONFIRM_PAUSE / 4)
+    # Somebody may have asked for an earlier one meanwhile; what was due before this reading began is served by it.
+    Source.objects.filter(
+        Q(next_reading_at=None) | Q(next_reading_at__lte=begun_at) | Q(next_reading_at__gt=next_at), pk=source.pk
+    ).update(next_reading_at=next_at)
+
+
+def prune(at: datetime) -> int:
+    """Remove the records of old readings (not of sessions, which are history); returns how many."""
+    old = Reading.objects.filter(ended_at__lt=at - settings.CONSOLE_KEEP_READINGS)
+    return old.delete()[0]

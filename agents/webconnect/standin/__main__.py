@@ -1,0 +1,5 @@
+import sys
+
+from agents.webconnect.standin.command import main
+
+sys.exit(main())
