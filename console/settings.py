@@ -34,7 +34,7 @@ CONSOLE_DATA_DIR = setting(
     "a relative one starts at the project's folder",
     lambda value: BASE_DIR / Path(value).expanduser(),
 )
-make_private_folder("CONSOLE_DATA_DIR", CONSOLE_DATA_DIR)
+_data_dir_is_usable = make_private_folder("CONSOLE_DATA_DIR", CONSOLE_DATA_DIR)
 CONSOLE_PORT = setting("CONSOLE_PORT", "8000", "the port of 127.0.0.1 that the web listens on", whole(1, 65_535))
 CONSOLE_URL = setting(
     "CONSOLE_URL",
@@ -233,7 +233,8 @@ else:
     DATABASES = {
         "default": {
             "ENGINE": "django.db.backends.sqlite3",
-            "NAME": str(CONSOLE_DATA_DIR / "console.sqlite3"),
+            # Some system checks ask the database: they must get as far as telling that the folder is wrong.
+            "NAME": str(CONSOLE_DATA_DIR / "console.sqlite3") if _data_dir_is_usable else ":memory:",
             "CONN_MAX_AGE": 60,
             "OPTIONS": {
                 "transaction_mode": "IMMEDIATE",
