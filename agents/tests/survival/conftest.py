@@ -4,14 +4,21 @@ from collections.abc import Iterator
 
 import pytest
 
-from agents.tests.survival.harness import Console, nudges_to
+from agents.tests.survival.harness import Console, Nursery, nudges_to
 from agents.webconnect.standin.process import StandIn
 
 
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    nursery = Nursery()
+    yield nursery
+    nursery.end()
+
+
 @pytest.fixture
-def console(committed_db) -> Iterator[Console]:
+def console(committed_db, nursery) -> Iterator[Console]:
     """The console with Redis, and no worker yet."""
-    console = Console(committed_db.env, committed_db.data_dir)
+    console = Console(committed_db.env, committed_db.data_dir, nursery)
     console.redis.start()
     try:
         with nudges_to(console.redis.url):

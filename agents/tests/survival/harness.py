@@ -5,6 +5,7 @@ Nothing here sleeps for luck: `wait_for` looks until a condition holds, and fail
 deadline. What must hold in every scenario, however it went, is `assert_proven`.
 """
 
+import json
 import os
 import signal
 import socket
@@ -39,8 +40,6 @@ from audit.chain import verify
 from audit.models import Event, Head
 
 ROOT = Path(__file__).resolve().parents[3]
-#: Ends a child when the test process ends, however that ends; `manage.py up` starts its parts by it too.
-WRAPPER = ROOT / "console" / "supervision" / "die_with_parent.py"
 
 #: The waits of the program, short. A lease is an attempt and its margin: 4 s.
 WAITS = {
@@ -73,26 +72,43 @@ def wait_for[T](condition: Callable[[], T], *, within: float = PATIENCE, what: s
 # --- Processes -----------------------------------------------------------------------------------------------------
 
 
-class Process:
-    """A child process in a group of its own, that a test may kill, stop and continue."""
+class Nursery:
+    """See `nursery.py`: where workers come from."""
 
-    def __init__(self, command: Sequence[str], env: dict[str, str], log: Path) -> None:
-        self.log = log
-        with log.open("ab") as output:
-            self._popen = subprocess.Popen(
-                [sys.executable, "-S", "-E", str(WRAPPER), str(os.getpid()), *command],
-                cwd=ROOT,
-                env={**env, "PYTHONUNBUFFERED": "1"},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+    def __init__(self) -> None:
+        self._popen = subprocess.Popen(
+            [sys.executable, "-m", "agents.tests.survival.nursery"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._say("") == "ready"
+
+    def start(self, words: Sequence[str], env: dict[str, str], log: Path) -> "Process":
+        order = {"words": list(words), "env": {**env, "PYTHONUNBUFFERED": "1"}, "log": str(log)}
+        return Process(int(self._say(json.dumps(order) + "\n")), log)
+
+    def _say(self, line: str) -> str:
+        assert self._popen.stdin and self._popen.stdout
+        self._popen.stdin.write(line)
+        self._popen.stdin.flush()
+        return self._popen.stdout.readline().strip()
+
+    def end(self) -> None:
+        self._popen.communicate()
+
+
+class Process:
+    """A process in a group of its own, that a test may kill, stop and continue."""
+
+    def __init__(self, pid: int, log: Path) -> None:
+        self.pid, self.log = pid, log
 
     def kill(self) -> None:
         """SIGKILL: it gets to do nothing more."""
         self._send(signal.SIGKILL)
-        self._popen.wait(10)
+        wait_for(lambda: not self._is_alive(), what=f"the end of {self.log.name}")
 
     def pause(self) -> None:
         """SIGSTOP: alive and holding all it has, but as slow as can be."""
@@ -101,48 +117,48 @@ class Process:
     def resume(self) -> None:
         self._send(signal.SIGCONT)
 
-    def stop(self) -> None:
-        self.resume()
-        self._send(signal.SIGTERM)
-        try:
-            self._popen.wait(10)
-        except subprocess.TimeoutExpired:
-            self.kill()
-
     def _send(self, number: signal.Signals) -> None:
-        if self._popen.poll() is None:
-            with suppress(ProcessLookupError):
-                os.killpg(self._popen.pid, number)
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, number)
+
+    def _is_alive(self) -> bool:
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, 0)
+            return True
+        return False
 
 
 class Redis:
     """A Valkey server on a unix socket, as `up` bundles it."""
 
-    def __init__(self, folder: Path, env: dict[str, str]) -> None:
-        self.folder, self.env = folder, env
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.socket = folder / "redis.sock"
         self.url = f"redis+socket://{self.socket}?virtual_host=0"
-        self.process: Process | None = None
+        self._popen: subprocess.Popen[bytes] | None = None
         folder.mkdir(exist_ok=True)
 
     def start(self) -> None:
         options = {"port": "0", "unixsocket": str(self.socket), "dir": str(self.folder), "appendonly": "yes"}
         words = [word for name, value in options.items() for word in (f"--{name}", value)]
-        self.process = Process([str(get_binary_path()), *words, "--save", ""], self.env, self.folder / "redis.log")
+        command = [str(get_binary_path()), *words, "--save", ""]
+        with (self.folder / "redis.log").open("ab") as log:
+            self._popen = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         wait_for(self._answers, what="an answer of Redis")
 
     def kill(self) -> None:
-        assert self.process
-        self.process.kill()
+        if self._popen:
+            self._popen.kill()
+            self._popen.wait(10)
 
     def pause(self) -> None:
         """It accepts connections (the kernel does), and answers nothing."""
-        assert self.process
-        self.process.pause()
+        assert self._popen
+        self._popen.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        assert self.process
-        self.process.resume()
+        assert self._popen
+        self._popen.send_signal(signal.SIGCONT)
 
     def flush(self) -> None:
         with self._client() as client:
@@ -164,11 +180,12 @@ class Redis:
 class Console:
     env: dict[str, str]
     data_dir: Path
+    nursery: Nursery
     redis: Redis = field(init=False)
     _processes: list[Process] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.redis = Redis(self.data_dir / "broker", self.env)
+        self.redis = Redis(self.data_dir / "broker")
         self.env = {**self.env, **WAITS, "REDIS_URL": self.redis.url, "DJANGO_SETTINGS_MODULE": "console.settings"}
 
     # What runs
@@ -190,7 +207,7 @@ class Console:
     def _start(self, name: str, words: Sequence[str], waits: dict[str, object]) -> Process:
         env = {**self.env, **{f"CONSOLE_{name.upper()}_SECONDS": str(value) for name, value in waits.items()}}
         log = self.data_dir / f"{name}-{len(self._processes)}.log"
-        process = Process([sys.executable, "-m", *words], env, log)
+        process = self.nursery.start(words, env, log)
         self._processes.append(process)
         return process
 
@@ -198,8 +215,7 @@ class Console:
         for process in self._processes:
             process.kill()
             print(f"--- {process.log.name} ---\n{process.log.read_text(errors='replace')[-4000:]}")
-        if self.redis.process:
-            self.redis.kill()
+        self.redis.kill()
 
     # What is asked of it
 
