@@ -225,7 +225,7 @@ def claim(rows: list[Disconnection]) -> list[Disconnection]:
     """Make those rows that are still to be sent ours: `sending`, a lease and an attempt each, in one commit."""
     if not rows:
         return []
-    token, at = uuid4(), database_now()
+    token, began, at = uuid4(), time.monotonic(), database_now()
     lease_until = at + settings.CONSOLE_ATTEMPT_LIMIT + settings.CONSOLE_LEASE_MARGIN
     by_pk = {row.pk: row for row in rows}
     with transaction.atomic(durable=True):
@@ -244,6 +244,7 @@ def claim(rows: list[Disconnection]) -> list[Disconnection]:
         for row in claimed:
             row.state, row.lease_token, row.lease_until = State.SENDING, token, lease_until
             row.tries, row.posts = row.tries + 1, row.posts + 1
+            row.claimed_at = began
         Attempt.objects.bulk_create([Attempt(disconnection=row, number=row.tries, begun_at=at) for row in claimed])
         record_many(
             [
@@ -256,11 +257,10 @@ def claim(rows: list[Disconnection]) -> list[Disconnection]:
 
 def _call(call: DisconnectCall, row: Disconnection) -> _Result:
     """Make the call of a claimed row, without the database. Never raises: what nobody foresaw is a lost answer."""
-    began = time.monotonic()
-    # By this machine's clock: a worker that was held up since the claim must not send any more.
-    longest = settings.CONSOLE_LEASE_MARGIN.total_seconds() / 2
+    # By this machine's clock: a worker that was held up since before the claim must not send any more.
+    latest = row.claimed_at + settings.CONSOLE_LEASE_MARGIN.total_seconds() / 2
     try:
-        return _Result(row, call(row, lambda: time.monotonic() - began < longest))
+        return _Result(row, call(row, lambda: time.monotonic() < latest))
     except Exception:
         logger.exception("The call for %s failed in a way that nobody foresaw", row)
         return _Result(row, AnswerLost("the console failed during the call; its log says more"))
