@@ -66,7 +66,7 @@ def add_source(
             actor=actor,
             target=source.target,
             **_settings(source),
-            credentials=sorted(purpose.value for purpose in secrets),
+            keys_for=sorted(purpose.value for purpose in secrets),
         )
     return source
 

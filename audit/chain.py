@@ -12,6 +12,8 @@ from django.db import DatabaseError, connection
 from audit.canonical import COLUMNS, GENESIS, Value, event_hash, operation_text, stored_time_text
 
 BATCH = 2_000
+#: How far around an event to look for the number it once had, where the event before it doesn't tell.
+NEIGHBOURHOOD = 100
 _SEQUENCE, _AT, _OPERATION, _PREVIOUS, _HASH = (
     *(COLUMNS.index(name) for name in ("sequence", "at", "operation", "previous_hash")),
     len(COLUMNS),
@@ -184,11 +186,11 @@ def _recomputed(row: Row, sequence: int | None = None) -> str | None:
 
 def _origin(row: Row) -> int | None:
     """The number under which this row was recorded, if only its number differs from then."""
-    before = _one("SELECT sequence FROM audit_event WHERE hash = %s", row[_PREVIOUS])
-    if before is None:
-        return 1 if _recomputed(row, 1) == row[_HASH] else None
-    # The event before it may itself have been swapped with this one.
-    return next((n for n in (before[0] + 1, before[0]) if _recomputed(row, n) == row[_HASH]), None)
+    here = row[_SEQUENCE]
+    candidates = [*range(max(here - NEIGHBOURHOOD, 1), here + NEIGHBOURHOOD)]
+    if before := _one("SELECT sequence FROM audit_event WHERE hash = %s", row[_PREVIOUS]):
+        candidates.insert(0, before[0] + 1)
+    return next((number for number in candidates if _recomputed(row, number) == row[_HASH]), None)
 
 
 def _events(first: int, last: int) -> str:

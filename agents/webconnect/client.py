@@ -63,6 +63,8 @@ def read_answer(response: transport.Response) -> Answer:
     if 200 <= status < 300:
         if response.body.strip() and error_body(response) is None:
             return AnswerLost(f"status {status} with a body that is neither empty nor JSON", status)
+        if not response.body and not _is_whole(response):
+            return AnswerLost(f"status {status}, and then the answer broke off", status)
         return Accepted(status)
     code, message = error_body(response) or ("", "")
     if status == 401:
@@ -74,6 +76,11 @@ def read_answer(response: transport.Response) -> Answer:
     return AnswerLost(
         f"status {status}, which the guide does not give for this call" + (f" ({message})" if message else ""), status
     )
+
+
+def _is_whole(response: transport.Response) -> bool:
+    """Whether an empty body was meant: headers that break off look just like an answer without one."""
+    return response.status == 204 or any(name in response.headers for name in ("Content-Length", "Transfer-Encoding"))
 
 
 def error_body(response: transport.Response) -> tuple[str, str] | None:

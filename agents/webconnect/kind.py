@@ -175,6 +175,7 @@ WEBCONNECT = SourceKind(
     test=test,
     settings_form=WebConnectForm,
     place=lambda source: place(source.webconnect.base_url),
+    own="webconnect",
     facts=facts,
 )
 

@@ -31,7 +31,7 @@ from console.people.throttle import seconds_to_wait, wait_page
 LONGEST_NAME = 150
 
 
-class PersonBackend(AuthenticationBackend):  # type: ignore[misc]
+class PersonBackend(AuthenticationBackend):
     """Somebody deactivated is refused like a wrong password.
 
     allauth sets such a person aside to tell them that they are inactive, which would also tell a stranger that the
@@ -43,7 +43,7 @@ class PersonBackend(AuthenticationBackend):  # type: ignore[misc]
         return None
 
 
-class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
+class AccountAdapter(DefaultAccountAdapter):
     error_messages = {
         **DefaultAccountAdapter.error_messages,
         "username_password_mismatch": "That username and password do not go together.",

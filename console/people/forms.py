@@ -12,6 +12,11 @@ from console.people.sign_in import limit_sign_in
 
 
 class SignInForm(LoginForm):  # type: ignore[misc]
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            del field.widget.attrs["placeholder"]  # the label says it
+
     def login(self, request: HttpRequest, redirect_url: str | None = None) -> HttpResponse:
         response: HttpResponse = super().login(request, redirect_url)
         limit_sign_in(request)

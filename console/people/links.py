@@ -11,7 +11,7 @@ from hashlib import sha256
 
 from django.conf import settings
 from django.contrib.auth.hashers import make_password
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.urls import reverse
 
 from apikeys.actors import person_actor
@@ -20,6 +20,7 @@ from audit import services as audit
 from audit.actions import Action
 from audit.actors import Actor
 from console.models import OneTimeLink, User
+from console.people.administrators import locked_person, take_turns
 from console.people.roles import active_administrators, give_roles
 from console.people.targets import FIRST_ADMINISTRATOR, person_target
 
@@ -52,18 +53,11 @@ def _wanted(link: OneTimeLink) -> bool:
     return link.person.is_active if link.person else not active_administrators().exists()
 
 
+@transaction.atomic(durable=True)
 def setup_link(*, actor: Actor, at: datetime) -> str:
     """The URL that makes the first Administrator; ends the one before. Raises AlreadySetUp."""
-    try:
-        return _setup_link(actor=actor, at=at)
-    except IntegrityError:
-        # Two of us began in the same instant (two hosts starting): the later one ends the other's link.
-        return _setup_link(actor=actor, at=at)
-
-
-@transaction.atomic(durable=True)
-def _setup_link(*, actor: Actor, at: datetime) -> str:
     require(actor, Right.PEOPLE_MANAGE)
+    take_turns()
     # First this, which waits for a set-up under way, and only then the question whether it has made somebody.
     OneTimeLink.objects.filter(purpose=OneTimeLink.Purpose.SETUP, used_at=None).delete()
     if active_administrators().exists():
@@ -76,8 +70,7 @@ def _setup_link(*, actor: Actor, at: datetime) -> str:
 @transaction.atomic(durable=True)
 def person_link(*, person: User, actor: Actor, at: datetime) -> str:
     """The URL with which this person chooses a password; ends the one before. Raises PersonDeactivated."""
-    require(actor, Right.PEOPLE_MANAGE)
-    person = User.objects.select_for_update().get(pk=person.pk)
+    person = locked_person(person, actor)
     if not person.is_active:
         raise PersonDeactivated(person)
     return make_person_link(person, actor=actor, at=at)

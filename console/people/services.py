@@ -5,21 +5,18 @@ from datetime import datetime
 
 from django.contrib.auth.hashers import make_password
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q
+from django.db.models import F
 
 from apikeys.actors import person_actor
-from apikeys.rights import ADMINISTRATOR, NotAllowed, Right, require, rights_of
+from apikeys.rights import ADMINISTRATOR
 from audit import services as audit
 from audit.actions import Action
 from audit.actors import Actor
 from console.models import User
+from console.people.administrators import locked_administrators, locked_person, require_another_administrator
 from console.people.links import end_links_of, make_person_link
-from console.people.roles import active_administrators, give_roles, roles_of
+from console.people.roles import give_roles, roles_of
 from console.people.targets import person_target
-
-
-class LastAdministrator(Exception):
-    """Without this one nobody could manage the console any more."""
 
 
 class UsernameTaken(Exception):
@@ -36,8 +33,7 @@ def add_person(*, username: str, email: str, roles: Collection[str], actor: Acto
 
 @transaction.atomic(durable=True)
 def _add_person(username: str, email: str, roles: Collection[str], actor: Actor, at: datetime) -> tuple[User, str]:
-    require(actor, Right.PEOPLE_MANAGE)
-    _locked_administrators(actor)
+    locked_administrators(actor)
     person = User.objects.create(username=username, email=email, password=make_password(None))
     give_roles(person, roles)
     audit.record(Action.PERSON_ADDED, actor=actor, target=person_target(person), email=email, roles=roles_of(person))
@@ -47,10 +43,10 @@ def _add_person(username: str, email: str, roles: Collection[str], actor: Actor,
 @transaction.atomic(durable=True)
 def change_roles(*, person: User, roles: Collection[str], actor: Actor) -> None:
     """Exactly these roles from now on. Raises LastAdministrator."""
-    person = _locked_person(person, actor)
+    person = locked_person(person, actor)
     before = roles_of(person)
     if ADMINISTRATOR not in roles:
-        _require_another_administrator(person)
+        require_another_administrator(person)
     give_roles(person, roles)
     after = roles_of(User.objects.get(pk=person.pk))
     if after != before:
@@ -60,8 +56,8 @@ def change_roles(*, person: User, roles: Collection[str], actor: Actor) -> None:
 @transaction.atomic(durable=True)
 def deactivate_person(*, person: User, actor: Actor) -> None:
     """End the person's sign-ins, links and rights at once. Raises LastAdministrator."""
-    person = _locked_person(person, actor)
-    _require_another_administrator(person)
+    person = locked_person(person, actor)
+    require_another_administrator(person)
     if not User.objects.filter(pk=person.pk, is_active=True).update(
         is_active=False, sign_in_epoch=F("sign_in_epoch") + 1
     ):
@@ -73,14 +69,14 @@ def deactivate_person(*, person: User, actor: Actor) -> None:
 @transaction.atomic(durable=True)
 def activate_person(*, person: User, actor: Actor) -> None:
     """The person may sign in anew; the sign-ins that deactivation ended stay ended."""
-    person = _locked_person(person, actor)
+    person = locked_person(person, actor)
     if User.objects.filter(pk=person.pk, is_active=False).update(is_active=True):
         audit.record(Action.PERSON_ACTIVATED, actor=actor, target=person_target(person))
 
 
 @transaction.atomic(durable=True)
 def change_details(*, person: User, email: str, time_zone: str, actor: Actor) -> None:
-    person = _locked_person(person, actor)
+    person = locked_person(person, actor)
     _change(person, {"email": email, "time_zone": time_zone}, actor)
 
 
@@ -95,7 +91,7 @@ def choose_time_zone(*, person: User, time_zone: str) -> None:
 def end_sign_ins(*, person: User, actor: Actor) -> None:
     """End all of the person's sign-ins: one's own anybody may, those of others an Administrator."""
     if actor != person_actor(person):
-        person = _locked_person(person, actor)
+        person = locked_person(person, actor)
     User.objects.filter(pk=person.pk).update(sign_in_epoch=F("sign_in_epoch") + 1)
     person.refresh_from_db(fields=["sign_in_epoch"])
     audit.record(Action.PERSON_SIGNED_OUT, actor=actor, target=person_target(person), everywhere=True)
@@ -108,36 +104,3 @@ def _change(person: User, values: dict[str, str], actor: Actor) -> None:
     after = {name: values[name] for name in before}
     User.objects.filter(pk=person.pk).update(**after)
     audit.record(Action.PERSON_CHANGED, actor=actor, target=person_target(person), before=before, after=after)
-
-
-def _locked_person(person: User, actor: Actor) -> User:
-    """The person as they are now, held until the transaction ends; only for an Administrator."""
-    require(actor, Right.PEOPLE_MANAGE)
-    return next(found for found in _locked_administrators(actor, person) if found.pk == person.pk)
-
-
-def _locked_administrators(actor: Actor, person: User | None = None) -> list[User]:
-    """All active Administrators and this person, held.
-
-    Always all, and in the order of their keys: two Administrators who demote each other at once take turns, and the
-    second finds that the first has already taken the right away.
-    """
-    wanted = Q(pk__in=active_administrators().values("pk"))
-    if person is not None:
-        wanted |= Q(pk=person.pk)
-    found = list(User.objects.select_for_update().filter(wanted).order_by("pk"))
-    if actor.kind == "person":
-        _require_still_administrator(actor)
-    return list(User.objects.filter(pk__in=[one.pk for one in found]).prefetch_related("groups"))
-
-
-def _require_still_administrator(actor: Actor) -> None:
-    acting = User.objects.filter(pk=actor.id).first()
-    if acting is None or Right.PEOPLE_MANAGE not in rights_of(acting):
-        raise NotAllowed(actor, Right.PEOPLE_MANAGE)
-
-
-def _require_another_administrator(person: User) -> None:
-    administrators = active_administrators()
-    if administrators.filter(pk=person.pk).exists() and not administrators.exclude(pk=person.pk).exists():
-        raise LastAdministrator(person)

@@ -15,6 +15,7 @@ from apikeys.pages import PageRequest, require_confirmation, require_right, requ
 from apikeys.rights import ROLES, Right
 from console.models import User
 from console.people import links, services
+from console.people.administrators import LastAdministrator
 from console.people.forms import AddPersonForm, DetailsForm, RolesForm, TimeZoneForm
 from console.people.roles import roles_of
 
@@ -68,7 +69,7 @@ def change_roles(request: PageRequest, pk: int) -> HttpResponse:
         return _person_page(request, person, roles=form)
     try:
         services.change_roles(person=person, roles=form.cleaned_data["roles"], actor=request.actor)
-    except services.LastAdministrator:
+    except LastAdministrator:
         form.add_error("roles", LAST_ADMINISTRATOR.format(person.username))
         return _person_page(request, person, roles=form)
     messages.success(request, f"The roles of {person.username} are changed.")
@@ -82,7 +83,7 @@ def deactivate(request: PageRequest, pk: int) -> HttpResponse:
     person = get_object_or_404(User, pk=pk)
     try:
         services.deactivate_person(person=person, actor=request.actor)
-    except services.LastAdministrator:
+    except LastAdministrator:
         messages.error(request, LAST_ADMINISTRATOR.format(person.username))
     else:
         messages.success(request, f"{person.username} is deactivated and signed out everywhere.")

@@ -15,18 +15,14 @@ from typing import Any
 
 from agents.webconnect.standin import keys, switches
 from agents.webconnect.standin.clock import Clock
-from agents.webconnect.standin.rows import BadRow
 from agents.webconnect.standin.server import HOST, Server
 from agents.webconnect.standin.service import BASE
+from agents.webconnect.standin.wanted import BadInput
 from agents.webconnect.standin.world import Beginning, World
 
 DEFAULT_PORT = 8480
 MOST_AGENTS = 100_000
 MOST_TEMPO = 60_000
-
-
-class CannotStart(Exception):  # noqa: N818 - the text is for the person at the shell
-    pass
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -75,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
         with _key_file(options.keys) as file:
             world = World(_beginning(options, keys.read_file(file)), Clock())
             asyncio.run(_serve(world, options.port, until_input_ends=options.until_input_ends))
-    except (CannotStart, keys.BadKeys, switches.BadSwitch, BadRow) as error:
+    except BadInput as error:
         print(error, file=sys.stderr)
         return 2
     return 0
@@ -100,7 +96,7 @@ def _write_keys(path: Path) -> None:
     try:
         keys.write_file(path, keys.fresh_keys())
     except OSError as error:
-        raise CannotStart(f"The keys cannot be written to {path}: {error.strerror}.") from None
+        raise BadInput(f"The keys cannot be written to {path}: {error.strerror}.") from None
 
 
 def _beginning(options: argparse.Namespace, known: Sequence[keys.Key]) -> Beginning:
@@ -118,11 +114,11 @@ def _read_sessions(path: Path) -> list[dict[str, Any]]:
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise CannotStart(f"The sessions cannot be read from {path}: {error.strerror}.") from None
+        raise BadInput(f"The sessions cannot be read from {path}: {error.strerror}.") from None
     except ValueError:
-        raise CannotStart(f"The sessions cannot be read from {path}: not JSON.") from None
+        raise BadInput(f"The sessions cannot be read from {path}: not JSON.") from None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise CannotStart(f"{path} does not hold a list of sessions.")
+        raise BadInput(f"{path} does not hold a list of sessions.")
     return rows
 
 
@@ -132,13 +128,16 @@ async def _serve(world: World, port: int, *, until_input_ends: bool) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     if until_input_ends:
-        loop.add_reader(sys.stdin.fileno(), _notice_end, stop)
+        try:
+            loop.add_reader(sys.stdin.fileno(), _notice_end, stop)
+        except OSError:
+            raise BadInput("Standard input has to be a pipe for --until-input-ends.") from None
 
     server = Server(world)
     try:
         listening = await server.start(port)
     except OSError as error:
-        raise CannotStart(f"Port {port} cannot be used: {os.strerror(error.errno or 0)}.") from None
+        raise BadInput(f"Port {port} cannot be used: {os.strerror(error.errno or 0)}.") from None
     actual = listening.sockets[0].getsockname()[1]
     print(f"Stand-in ready on http://{HOST}:{actual}{BASE}", flush=True)
     living = asyncio.create_task(_live(world))
@@ -157,4 +156,4 @@ async def _live(world: World) -> None:
     """Look at the clock now and then: a quiet night must not make the next request wait for it."""
     while True:
         await asyncio.sleep(1)
-        world.service.schedule.run_until(world.clock.now())
+        world.catch_up()

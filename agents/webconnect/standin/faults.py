@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
+
+from agents.webconnect.standin.wanted import BadInput, Wanted
 
 ENDPOINTS = ("any", "agent-status", "agent-disconnection", "service-status", "relay-log")
 MOST_FAULTS = 1000
-
-
-class BadFault(ValueError):
-    """The text is for the person who asked for it."""
+MOST_TIMES = 1_000_000
+HEADERS = ("retry_after", "location")
+COMMON = frozenset({"kind", "endpoint", "times", "skip", "session", "applies"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +24,13 @@ class Kind:
 
 
 KINDS = {
-    "latency": Kind("the true answer, later", True, {"seconds": (0.05, 0, 600)}),
+    "latency": Kind("the service acts and answers later", True, {"seconds": (0.05, 0, 600)}),
+    "late": Kind("the service acts at once and answers later", True, {"seconds": (2, 0, 600)}),
+    "ends-first": Kind("the session named in the POST ends by itself just before", True),
     "status": Kind("another status", numbers={"status": (500, 200, 599)}, texts={"body": "", "retry_after": ""}),
     "hang": Kind("no answer, ever"),
-    "trickle": Kind("a body that never ends, a byte at a time", numbers={"seconds": (0.1, 0, 60)}),
-    "trickle-headers": Kind("headers that never end", numbers={"seconds": (0.1, 0, 60)}),
+    "trickle": Kind("a body that never ends, a byte at a time", numbers={"seconds": (0.1, 0.001, 60)}),
+    "trickle-headers": Kind("headers that never end", numbers={"seconds": (0.1, 0.001, 60)}),
     "slow-body": Kind("the true answer, its body spread over some time", True, {"seconds": (2, 0, 600)}),
     "cut-before": Kind("the connection ends; the service did nothing"),
     "cut-after": Kind("the connection ends; the service did it", True),
@@ -89,9 +93,9 @@ class Faults:
     def as_dicts(self) -> list[dict[str, object]]:
         return [fault.as_dict() for fault in self._waiting]
 
-    def add(self, wanted: Mapping[str, object]) -> Fault:
+    def add(self, wanted: dict[str, Any]) -> Fault:
         if len(self._waiting) >= MOST_FAULTS:
-            raise BadFault(f"{MOST_FAULTS} faults are waiting already.")
+            raise BadInput(f"{MOST_FAULTS} faults are waiting already.")
         self._asked += 1
         fault = parse(wanted, self._asked)
         self._waiting.append(fault)
@@ -128,42 +132,30 @@ class Faults:
         return True
 
 
-def parse(wanted: Mapping[str, object], number: int) -> Fault:
-    values = dict(wanted)
-    name = values.pop("kind", None)
-    if not isinstance(name, str) or name not in KINDS:
-        raise BadFault(f"kind is one of {', '.join(KINDS)}.")
-    kind = KINDS[name]
-    endpoint = values.pop("endpoint", "any")
+def parse(values: dict[str, Any], number: int) -> Fault:
+    wanted = Wanted(values)
+    name, endpoint = wanted.text("kind"), wanted.text("endpoint", "any")
+    if name not in KINDS:
+        raise BadInput(f"kind is one of {', '.join(KINDS)}.")
     if endpoint not in ENDPOINTS:
-        raise BadFault(f"endpoint is one of {', '.join(ENDPOINTS)}.")
-    times = values.pop("times", 1)
-    fault = Fault(
+        raise BadInput(f"endpoint is one of {', '.join(ENDPOINTS)}.")
+    kind = KINDS[name]
+    if unknown := values.keys() - COMMON - kind.numbers.keys() - kind.texts.keys():
+        raise BadInput(f"{name} knows no {', '.join(sorted(unknown))[:80]}.")
+    return Fault(
         number,
         name,
-        str(endpoint),
-        None if times is None else int(_number("times", times, 1, 1_000_000)),
-        int(_number("skip", values.pop("skip", 0), 0, 1_000_000)),
-        _text("session", values.pop("session", "")),
-        bool(values.pop("applies", kind.applies)),
+        endpoint,
+        None if values.get("times", 1) is None else int(wanted.number("times", 1, MOST_TIMES, 1)),
+        wanted.count("skip", MOST_TIMES),
+        wanted.text("session"),
+        wanted.flag("applies", kind.applies),
+        {key: wanted.number(key, low, high, usual) for key, (usual, low, high) in kind.numbers.items()},
+        {key: _header_safe(key, wanted.text(key, usual)) for key, usual in kind.texts.items()},
     )
-    for key, (default, smallest, largest) in kind.numbers.items():
-        fault.numbers[key] = _number(key, values.pop(key, default), smallest, largest)
-    for key, text in kind.texts.items():
-        fault.texts[key] = _text(key, values.pop(key, text))
-    if values:
-        raise BadFault(f"{name} knows no {', '.join(sorted(values))[:80]}.")
-    return fault
 
 
-def _number(name: str, value: object, smallest: float, largest: float) -> float:
-    # bool is an int to Python, and NaN fails every comparison
-    if isinstance(value, bool) or not isinstance(value, int | float) or not smallest <= value <= largest:
-        raise BadFault(f"{name} is a number from {smallest:g} to {largest:g}.")
-    return value
-
-
-def _text(name: str, value: object) -> str:
-    if not isinstance(value, str) or len(value) > 1_000_000:
-        raise BadFault(f"{name} is a text.")
-    return value
+def _header_safe(key: str, text: str) -> str:
+    if key in HEADERS and not (text.isascii() and text.isprintable()):
+        raise BadInput(f"{key} is printable ASCII.")
+    return text

@@ -10,13 +10,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from agents.webconnect.standin.wanted import BadInput
+
 SCOPES = ("agent:get", "agent:disconnect", "service-status:get", "relay-log:get")
 READING = ("agent:get", "service-status:get", "relay-log:get")
 NAME = re.compile(r"[\w.-]{1,40}", re.ASCII)
-
-
-class BadKeys(ValueError):
-    """The text is for the person who wrote the keys, and never quotes one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +58,20 @@ def bearer(authorization: str | None) -> str | None:
 def parse(rows: object) -> list[Key]:
     """`[{"name": "reader", "key": "…", "scopes": ["agent:get"]}]`; name and expired may be left out."""
     if not isinstance(rows, list):
-        raise BadKeys('Keys are a list of {"name", "key", "scopes"}.')
+        raise BadInput('Keys are a list of {"name", "key", "scopes"}.')
     return [_parse_one(row, f"key-{number}") for number, row in enumerate(rows, 1)]
 
 
 def _parse_one(row: object, default_name: str) -> Key:
     if not isinstance(row, dict):
-        raise BadKeys(f'{default_name} is not an object with "key" and "scopes".')
+        raise BadInput(f'{default_name} is not an object with "key" and "scopes".')
     name, secret, scopes = row.get("name", default_name), row.get("key"), row.get("scopes", list(SCOPES))
     if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise BadKeys(f"The name of {default_name} is not 1 to 40 letters, digits, '_', '-' or '.'.")
+        raise BadInput(f"The name of {default_name} is not 1 to 40 letters, digits, '_', '-' or '.'.")
     if not isinstance(secret, str) or not 8 <= len(secret) <= 512:
-        raise BadKeys(f"{name} needs a key of 8 to 512 characters.")
+        raise BadInput(f"{name} needs a key of 8 to 512 characters.")
     if not isinstance(scopes, list) or not set(map(str, scopes)) <= set(SCOPES):
-        raise BadKeys(f"The scopes of {name} must be among {', '.join(SCOPES)}.")
+        raise BadInput(f"The scopes of {name} must be among {', '.join(SCOPES)}.")
     return Key(name, secret, frozenset(scopes), row.get("expired") is True)
 
 
@@ -81,11 +79,11 @@ def read_file(path: Path) -> list[Key]:
     try:
         with path.open(encoding="utf-8") as file:
             if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
-                raise BadKeys(f"{path} can be read by others. Mend it with: chmod 600 {path}")
+                raise BadInput(f"{path} can be read by others. Mend it with: chmod 600 {path}")
             return parse(json.load(file))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not JSON"
-        raise BadKeys(f"The keys cannot be read from {path}: {reason}.") from None
+        raise BadInput(f"The keys cannot be read from {path}: {reason}.") from None
 
 
 def write_file(path: Path, keys: Sequence[Key]) -> None:

@@ -32,8 +32,7 @@ STYLE = Answer(
 
 
 def page(world: World) -> Answer:
-    now = world.clock.now()
-    world.service.schedule.run_until(now)
+    now = world.catch_up()
     sections = (_state(world, now), _sessions(world), _requests(world), _switches(world))
     body = (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>WebConnect stand-in</title>'
@@ -47,22 +46,22 @@ def page(world: World) -> Answer:
 
 
 def _state(world: World, now: float) -> str:
-    service = world.service
-    blocked = service.rate_limit.blocked_until
+    connections, limit = world.connections, world.service.rate_limit
+    blocked = limit.blocked_until
     facts = [
         ("Time", f"{time_text(now)} UTC"),
-        ("Sessions", len(service.sessions)),
-        ("Transfers running", service.relay_log.running()),
-        ("Requests in this minute", f"{service.rate_limit.counted(now)} of {service.switches['rate-limit']}"),
+        ("Sessions", len(connections.sessions)),
+        ("Transfers running", connections.relay_log.running()),
+        ("Requests in this minute", f"{limit.counted(now)} of {world.switches['rate-limit']}"),
         ("Refusing everything", f"until {time_text(blocked)} UTC" if blocked > now else "no"),
         ("Faults waiting", len(world.faults)),
-        ("Keys", ", ".join(key.name for key in service.keys) or "none"),
+        ("Keys", ", ".join(key.name for key in world.keys) or "none"),
     ]
     return f"<dl>{''.join(f'<dt>{name}</dt><dd>{_shown(value)}</dd>' for name, value in facts)}</dl>"
 
 
 def _sessions(world: World) -> str:
-    sessions = world.service.sessions.listing()
+    sessions = world.connections.sessions.listing()
     heads = (
         "Agent ID",
         "Direction",
@@ -118,7 +117,7 @@ def _request_cells(arrival: Arrival) -> tuple[object, ...]:
 
 
 def _switches(world: World) -> str:
-    values = world.service.switches
+    values = world.switches
     rows = (
         (
             switch.name,

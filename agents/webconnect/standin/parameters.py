@@ -26,6 +26,8 @@ class ListParameters:
     last_day: date | None = None
 
     def covers(self, at: float) -> bool:
+        if self.first_day is None and self.last_day is None:
+            return True
         day = datetime.fromtimestamp(at, self.zone).date()
         return (self.first_day or day) <= day <= (self.last_day or day)
 

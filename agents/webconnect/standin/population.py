@@ -5,8 +5,9 @@ from bisect import bisect
 from collections.abc import Iterator
 from itertools import accumulate
 
+from agents.webconnect.standin.connections import Connections
+from agents.webconnect.standin.places import ACCESS_POINTS
 from agents.webconnect.standin.relay_log import Transfer
-from agents.webconnect.standin.service import ACCESS_POINTS, Service
 from agents.webconnect.standin.sessions import Agent, Session
 
 SITES = ("tokyo", "osaka", "nagoya", "sapporo", "fukuoka", "sendai", "fremont", "reno", "austin", "london")
@@ -42,9 +43,9 @@ def make_agents(rng: random.Random, first_serial: int = 1) -> Iterator[Agent]:
 
 
 class Population:
-    def __init__(self, service: Service, rng: random.Random, tempo: float) -> None:
+    def __init__(self, connections: Connections, rng: random.Random, tempo: float) -> None:
         """`tempo` is how many things happen a minute, over all agents; 0: nothing by itself."""
-        self._service = service
+        self._connections = connections
         self._rng = rng
         self.tempo = tempo
         self._beats = 0
@@ -59,7 +60,7 @@ class Population:
 
     def add(self, count: int, at: float) -> list[Session]:
         return [
-            self._service.connect(next(self._agents), at - self._rng.uniform(1, LONGEST_CONNECTED))
+            self._connections.connect(next(self._agents), at - self._rng.uniform(1, LONGEST_CONNECTED))
             for _ in range(count)
         ]
 
@@ -72,47 +73,47 @@ class Population:
         beat = self._beats
         if self.tempo:
             pause = self._rng.expovariate(self.tempo / 60)
-            self._service.schedule.at(at + pause, lambda at: self._happen(at, beat))
+            self._connections.schedule.at(at + pause, lambda at: self._happen(at, beat))
 
     def _happen(self, at: float, beat: int) -> None:
         if beat != self._beats:
             return
         happenings = (self._transfer, self._lose_network, self._leave, self._come)
-        missing = self._size - len(self._service.sessions)
+        missing = self._size - len(self._connections.sessions)
         weights = list(accumulate((60, 12, 8 if missing <= 0 else 3, 8 if missing >= 0 else 3)))
         happenings[bisect(weights, self._rng.uniform(0, weights[-1] - 1e-9))](at)
         self.begin(at)
 
     def _pick(self, direction: str | None = None) -> Session | None:
-        sessions = self._service.sessions.listing(direction)
+        sessions = self._connections.sessions.listing(direction)
         return self._rng.choice(sessions) if sessions else None
 
     def _transfer(self, at: float) -> None:
         sender, receiver = self._pick("send"), self._pick("receive")
         if sender and receiver:
-            transfer = self._service.relay_log.begin(sender, receiver, at)
+            transfer = self._connections.relay_log.begin(sender, receiver, at)
             self._finish_later(transfer, at + self._rng.uniform(1, LONGEST_TRANSFER))
 
     def _finish_later(self, transfer: Transfer, at: float) -> None:
-        relay_log = self._service.relay_log
-        self._service.schedule.at(at, lambda at: relay_log.finish(transfer, at))
+        relay_log = self._connections.relay_log
+        self._connections.schedule.at(at, lambda at: relay_log.finish(transfer, at))
 
     def _lose_network(self, at: float) -> None:
         session = self._pick()
         if session is None or session.closing:
             return
-        self._service.end(session, at)
+        self._connections.end(session, at)
         back = at + RECONNECT_AFTER * self._rng.randint(1, 4)
-        self._service.schedule.at(back, lambda at: self._reconnect(session.agent, at))
+        self._connections.schedule.at(back, lambda at: self._reconnect(session.agent, at))
 
     def _reconnect(self, agent: Agent, at: float) -> None:
-        self._service.connect(agent, at)
+        self._connections.connect(agent, at)
 
     def _leave(self, at: float) -> None:
         session = self._pick()
         if session is None or session.closing:
             return
-        self._service.end(session, at)
+        self._connections.end(session, at)
         self._resting.append(session.agent)
 
     def _come(self, at: float) -> None:
@@ -120,4 +121,4 @@ class Population:
             agent = self._resting.pop(self._rng.randrange(len(self._resting)))
         else:
             agent = next(self._agents)
-        self._service.connect(agent, at)
+        self._connections.connect(agent, at)

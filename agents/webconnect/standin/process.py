@@ -129,7 +129,11 @@ class StandIn:
                 stream.close()
 
     def __enter__(self) -> Self:
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:
+            self._folder.cleanup()
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -198,6 +202,10 @@ class StandIn:
 
     def advance(self, seconds: float) -> None:
         self.control("clock", advance=seconds)
+
+    def block(self, seconds: float = 600) -> None:
+        """As if the rate limit had been passed just now; 0 ends a block."""
+        self._ask("rate-limit", json.dumps({"blockFor": seconds}).encode())
 
     def set_key(self, name: str, secret: str, scopes: Sequence[str], *, expired: bool = False) -> None:
         """Add a key, or replace the one of that name: `reader`, `disconnector` or `all`."""

@@ -4,9 +4,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
+from agents.webconnect.standin.connections import Connections
 from agents.webconnect.standin.population import Population, supports_disconnection
-from agents.webconnect.standin.service import Service
 from agents.webconnect.standin.sessions import DIRECTIONS, Session, parse_time
+from agents.webconnect.standin.wanted import BadInput
 
 VERSION = re.compile(r"[0-9]{1,4}(\.[0-9]{1,4}){2}")
 PROPERTIES = frozenset(
@@ -24,20 +25,16 @@ PROPERTIES = frozenset(
 )
 
 
-class BadRow(ValueError):
-    """The text is for the person who wrote the row."""
-
-
-def add_row(service: Service, population: Population, row: Mapping[str, object], at: float) -> Session:
-    """What the row leaves out is made up. A value that no agent could have is listed just as it is."""
+def make_session(connections: Connections, population: Population, row: Mapping[str, object], at: float) -> Session:
+    """Not connected yet. What the row lacks is made up; a value no agent could have is listed as it is."""
     if row.keys() - PROPERTIES:
-        raise BadRow(f"A session has no {', '.join(sorted(row.keys() - PROPERTIES))[:80]}.")
+        raise BadInput(f"A session has no {', '.join(sorted(row.keys() - PROPERTIES))[:80]}.")
     agent = population.next_agent()
     overrides = dict(row)
 
     session_id = overrides.pop("sessionId", "")
     if not isinstance(session_id, str) or len(session_id) > 10_000:
-        raise BadRow("sessionId is a text.")
+        raise BadInput("sessionId is a text.")
     if row.get("direction") in DIRECTIONS:
         agent = replace(agent, direction=str(overrides.pop("direction")))
     if isinstance(endpoint := row.get("endpoint"), str):
@@ -59,15 +56,13 @@ def add_row(service: Service, population: Population, row: Mapping[str, object],
         del overrides["startConnection"]
     closing = overrides.pop("willBeClosed") if isinstance(row.get("willBeClosed"), bool) else False
 
-    session = Session(
+    return Session(
         agent,
-        session_id or service.new_session_id(),
+        session_id or connections.new_session_id(),
         at if started is None else started,
         bool(closing),
         overrides,
     )
-    service.sessions.add(session)
-    return session
 
 
 def _connection_ids(value: object) -> tuple[str, ...] | None:

@@ -1,9 +1,9 @@
 """Sockets around the world: what arrives is logged, answered or, on order, treated badly."""
 
 import asyncio
+import json
 import logging
 from contextlib import suppress
-from socket import SHUT_WR
 
 from agents.webconnect.standin.control import Control, same_machine
 from agents.webconnect.standin.faults import Fault
@@ -75,7 +75,7 @@ class Server:
         await wire.send(self._world.service.refusal(refused), at=self._date(), close=True)
         # Closing while the client still sends would reset the connection and take our answer with it.
         with suppress(TimeoutError, OSError):
-            wire.writer.get_extra_info("socket").shutdown(SHUT_WR)
+            wire.writer.write_eof()
             async with asyncio.timeout(LINGER_SECONDS):
                 while await wire.reader.read(65_536):
                     pass
@@ -142,17 +142,21 @@ class Server:
             worst = faults[-1]
             delay = sum(fault.numbers["seconds"] for fault in faults if fault.kind == "latency")
             await asyncio.sleep(delay)
+            if worst.kind == "ends-first":
+                self._end_named_session(request)
             truth = self._apply(request, arrival) if worst.applies else Answer(200)
-            if worst.kind == "latency":
-                arrival.status = truth.status
-                await wire.send(truth, at=self._date())
-            else:
-                arrival.status = await misbehave(Victim(wire, truth, self._date()), worst)
+            await misbehave(Victim(wire, truth, arrival, self._date()), worst)
         finally:
             self._held.discard(task)
 
+    def _end_named_session(self, request: Request) -> None:
+        with suppress(ValueError, KeyError, TypeError):
+            session = self._world.connections.sessions.get(json.loads(request.body)["sessionId"])
+            if session:
+                self._world.connections.end(session, self._world.clock.now())
+
     def _date(self) -> float | None:
-        switches = self._world.service.switches
+        switches = self._world.switches
         if switches["date-header"] == "absent":
             return None
         return self._world.clock.now() + switches.number("clock-skew")

@@ -2,38 +2,31 @@
 
 import json
 import random
-import string
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
 from math import ceil
 from urllib.parse import unquote
 
+from agents.webconnect.standin.connections import Connections
 from agents.webconnect.standin.keys import Key, KeyRing, bearer
 from agents.webconnect.standin.parameters import ListParameters, list_parameters, read_query
+from agents.webconnect.standin.places import ACCESS_POINTS, TRANSFER_SITES
 from agents.webconnect.standin.problems import Problem, Refused, encode
 from agents.webconnect.standin.rate_limit import Blocked, RateLimit
-from agents.webconnect.standin.relay_log import RelayLog
-from agents.webconnect.standin.schedule import Schedule
-from agents.webconnect.standin.sessions import DIRECTIONS, Agent, Session, SessionTable
+from agents.webconnect.standin.relay_log import Transfer
+from agents.webconnect.standin.sessions import DIRECTIONS, Session
 from agents.webconnect.standin.switches import Switches
 
 BASE = "/api/v2"
-ALPHABET = string.ascii_letters + string.digits + "_"
-ENDED_KEPT = 20_000
 ROWS_MOVED = 7
 
-ACCESS_POINTS = (
-    ("California", "california-service1.webconnect.hulft.com"),
-    ("California", "california-service2.webconnect.hulft.com"),
-    ("Tokyo", "service1.tokyo.webconnect.hulft.com"),
-    ("Tokyo", "service2.tokyo.webconnect.hulft.com"),
-)
-TRANSFER_SITES = (
-    ("California", "california-ap.webconnect.hulft.com"),
-    ("Tokyo", "service-ap.tokyo.webconnect.hulft.com"),
-)
+RELAY_LOG_FILTERS: dict[str, Callable[[Transfer], str]] = {
+    "processingId": lambda transfer: transfer.processing_id,
+    "fileId": lambda transfer: transfer.file_id,
+    "senderConnectionId": lambda transfer: transfer.sender.agent.connection_ids[0],
+    "receiverConnectionId": lambda transfer: transfer.receiver.agent.connection_ids[0],
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +61,12 @@ class Route:
 
 
 class Service:
-    def __init__(self, switches: Switches, keys: KeyRing, rng: random.Random) -> None:
+    def __init__(self, switches: Switches, keys: KeyRing, connections: Connections, rng: random.Random) -> None:
         self.switches = switches
         self.keys = keys
-        self.rng = rng
-        self.sessions = SessionTable()
-        self.schedule = Schedule()
+        self.connections = connections
         self.rate_limit = RateLimit(switches)
-        self.relay_log = RelayLog(rng)
-        self._ended: OrderedDict[str, None] = OrderedDict()
+        self._rng = rng
         self._readings = 0
         self._routes = {
             "agent/status": Route("agent-status", "GET", "agent:get", self._agent_status),
@@ -88,7 +78,7 @@ class Service:
     # Requests
 
     def answer(self, request: Request, at: float) -> Answer:
-        self.schedule.run_until(at)
+        self.connections.schedule.run_until(at)
         try:
             key = self._authenticate(request.authorization, at)
             self.rate_limit.take(at)
@@ -172,7 +162,7 @@ class Service:
     def _listed(self, direction: str) -> Sequence[Session]:
         sessions = self._of_direction(direction)
         if self.switches["order"] == "shuffled":
-            return self.rng.sample(sessions, len(sessions))
+            return self._rng.sample(sessions, len(sessions))
         if self.switches["paging"] == "moving" and sessions:
             self._readings += 1
             moved = self._readings * ROWS_MOVED % len(sessions)
@@ -189,16 +179,17 @@ class Service:
                     raise Refused(Problem.PARAMETER, 400, "direction is send or receive.")
                 case "empty":
                     return []
-        return self.sessions.listing(direction if direction in DIRECTIONS else None, newest_first=newest_first)
+        return self.connections.sessions.listing(
+            direction if direction in DIRECTIONS else None, newest_first=newest_first
+        )
 
     # POST /agent/disconnection
 
     def _agent_disconnection(self, request: Request, rest: str, at: float) -> Answer:
         session_id, endpoint = self._read_order(request.body)
-        session = self.sessions.get(session_id)
+        session = self.connections.sessions.get(session_id)
         if session is None:
-            ended = session_id in self._ended
-            if ended:
+            if self.connections.has_ended(session_id):
                 return self._as_switched("ended-session", Problem.SESSION_ENDED)
             return self._as_switched("unknown-session", Problem.SESSION_UNKNOWN)
         for switch, problem, applies in (
@@ -208,7 +199,7 @@ class Service:
         ):
             if applies and self.switches[switch] != "closes":
                 return self._as_switched(switch, problem)
-        self.disconnect(session, at)
+        self.connections.disconnect(session, at)
         return self._accepted()
 
     def _read_order(self, body: bytes) -> tuple[str, str]:
@@ -240,51 +231,6 @@ class Service:
             return Answer(status, encode({}), content_type=self._content_type(), hold=hold)
         return Answer(status, content_type="", hold=hold)
 
-    # What sessions go through
-
-    def connect(self, agent: Agent, at: float, session_id: str = "") -> Session:
-        session = Session(agent, session_id or self.new_session_id(), at)
-        self.sessions.add(session)
-        return session
-
-    def new_session_id(self) -> str:
-        return "".join(self.rng.choices(ALPHABET, k=max(8, int(self.switches.number("session-id-length")))))
-
-    def disconnect(self, session: Session, at: float) -> None:
-        """Begin to end a session; when it is over, and whether the agent returns, is switched."""
-        delay = self.switches.number("closing-delay")
-        session.begin_closing()
-        if self.switches["after-disconnection"] == "while-closing":
-            back = at + min(delay / 2, self.switches.number("return-delay"))
-            self.schedule.at(back, lambda at: self._return(session, at))
-        if self.switches["closing"] == "after-delay":
-            self.schedule.at(at + delay, lambda at: self._force_end(session, at))
-        self.schedule.run_until(at)
-
-    def end(self, session: Session, at: float, cut_status: str | None = "2") -> None:
-        """The session is gone, and what it was transferring is cut. Nothing happens if it had gone before."""
-        if not self.sessions.has(session):
-            return
-        self.sessions.remove(session)
-        self._ended[session.session_id] = None
-        if len(self._ended) > ENDED_KEPT:
-            self._ended.popitem(last=False)
-        self.relay_log.cut(session, at, cut_status)
-
-    def _force_end(self, session: Session, at: float) -> None:
-        if not self.sessions.has(session):
-            return
-        cut_status = self.switches["cut-transfer-status"]
-        self.end(session, at, None if cut_status == "absent" else cut_status)
-        if self.switches["after-disconnection"] in ("new-session", "same-session"):
-            back = at + self.switches.number("return-delay")
-            self.schedule.at(back, lambda at: self._return(session, at))
-
-    def _return(self, session: Session, at: float) -> None:
-        same = self.switches["after-disconnection"] == "same-session"
-        if not (same and self.sessions.get(session.session_id)):
-            self.connect(session.agent, at, session.session_id if same else "")
-
     # GET /service/status and /relay/log
 
     def _service_status(self, request: Request, rest: str, at: float) -> Answer:
@@ -299,19 +245,16 @@ class Service:
 
     def _relay_log(self, request: Request, rest: str, at: float) -> Answer:
         parameters = self._list_parameters(request)
-        wanted = {"processingId": rest} if rest else {}
-        filters = ("fileId", "senderConnectionId", "receiverConnectionId")
-        query = read_query(request.query, self.switches)
-        wanted |= {name: query[name] for name in filters if query.get(name)}
-        rows = [
-            row
-            for transfer in self.relay_log.newest_first()
+        query = read_query(request.query, self.switches) | ({"processingId": rest} if rest else {})
+        wanted = {name: query[name] for name in RELAY_LOG_FILTERS if query.get(name)}
+        found = [
+            transfer
+            for transfer in self.connections.relay_log.newest_first()
             if parameters.covers(transfer.started)
-            for row in [transfer.row(parameters.zone)]
-            if wanted.items() <= row.items()
+            and all(RELAY_LOG_FILTERS[name](transfer) == value for name, value in wanted.items())
         ]
-        page = [encode(row) for row in _page(rows, parameters)]
-        return self._list("logs", len(rows), page, parameters)
+        page = [encode(transfer.row(parameters.zone)) for transfer in _page(found, parameters)]
+        return self._list("logs", len(found), page, parameters)
 
     # Shapes
 

@@ -6,9 +6,7 @@ The defaults are ours. None of them says how the vendor's service behaves.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-
-class BadSwitch(ValueError):
-    """No such switch, or not one of its values; the text is for the person who asked."""
+from agents.webconnect.standin.wanted import BadInput
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +23,14 @@ class Switch:
     def check(self, value: str) -> str:
         if self.choices:
             if value not in self.choices:
-                raise BadSwitch(f"{self.name} is one of {', '.join(self.choices)}, not {value[:40]!r}.")
+                raise BadInput(f"{self.name} is one of {', '.join(self.choices)}, not {value[:40]!r}.")
             return value
         try:
             number = float(value)
         except ValueError:
-            raise BadSwitch(f"{self.name} is a number, not {value[:40]!r}.") from None
+            raise BadInput(f"{self.name} is a number, not {value[:40]!r}.") from None
         if not 0 <= number <= self.largest:
-            raise BadSwitch(f"{self.name} is a number from 0 to {self.largest:g}, not {value[:40]}.")
+            raise BadInput(f"{self.name} is a number from 0 to {self.largest:g}, not {value[:40]}.")
         return value
 
 
@@ -126,7 +124,7 @@ class Switches:
 
 def named(name: str) -> Switch:
     if name not in SWITCHES:
-        raise BadSwitch(f"There is no switch {name[:40]!r}. There are: {', '.join(SWITCHES)}.")
+        raise BadInput(f"There is no switch {name[:40]!r}. There are: {', '.join(SWITCHES)}.")
     return SWITCHES[name]
 
 
@@ -136,6 +134,6 @@ def parse(settings: Iterable[str]) -> dict[str, str]:
     for text in settings:
         name, equals, value = text.partition("=")
         if not equals:
-            raise BadSwitch(f"A switch is set as name=value, not {text[:40]!r}.")
+            raise BadInput(f"A switch is set as name=value, not {text[:40]!r}.")
         values[name] = named(name).check(value)
     return values

@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agents.webconnect.standin.clock import Clock
+from agents.webconnect.standin.connections import Connections
 from agents.webconnect.standin.faults import Faults
 from agents.webconnect.standin.keys import Key, KeyRing
 from agents.webconnect.standin.log import RequestLog
 from agents.webconnect.standin.population import Population
-from agents.webconnect.standin.rows import add_row
+from agents.webconnect.standin.rows import make_session
 from agents.webconnect.standin.service import Service
 from agents.webconnect.standin.switches import Switches
 
@@ -25,6 +26,9 @@ class Beginning:
 
 
 class World:
+    switches: Switches
+    keys: KeyRing
+    connections: Connections
     service: Service
     population: Population
     faults: Faults
@@ -40,13 +44,22 @@ class World:
         self.clock.ahead = 0.0
         now = self.clock.now()
         begin = self.beginning
-        # Two generators: what clients ask for must not change what the agents do.
-        service_rng, population_rng = random.Random(begin.seed), random.Random(begin.seed + 1)
-        self.service = Service(Switches(begin.switches), KeyRing(begin.keys), service_rng)
-        self.population = Population(self.service, population_rng, begin.tempo)
+        rng = random.Random(begin.seed)
+        self.switches = Switches(begin.switches)
+        self.keys = KeyRing(begin.keys)
+        self.connections = Connections(self.switches, rng)
+        # A generator of its own: what clients ask for must not change what the agents do.
+        self.service = Service(self.switches, self.keys, self.connections, random.Random(begin.seed))
+        self.population = Population(self.connections, rng, begin.tempo)
         self.population.settle(begin.agents, now)
         for row in begin.sessions:
-            add_row(self.service, self.population, row, now)
+            self.connections.sessions.add(make_session(self.connections, self.population, row, now))
         self.population.begin(now)
         self.faults = Faults()
         self.log = RequestLog()
+
+    def catch_up(self) -> float:
+        """Let happen what was due by now; the time."""
+        now = self.clock.now()
+        self.connections.schedule.run_until(now)
+        return now

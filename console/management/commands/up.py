@@ -11,7 +11,11 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, connection
 
+from agents.clock import database_now
+from apikeys.actors import command_line_actor
 from console import bundled_redis
+from console.people.links import AlreadySetUp, setup_link
+from console.supervision.demo import make_demo_source
 from console.supervision.output import Output
 from console.supervision.parts import parts
 from console.supervision.redis_watch import say_when_redis_is_away
@@ -45,6 +49,8 @@ class Command(BaseCommand):
         url = settings.CONSOLE_URL if os.environ.get("CONSOLE_URL") else f"http://127.0.0.1:{port}"
         settings.CONSOLE_URL = url  # The one-time link is made in this process.
         _prepare(say)
+        if not no_demo and make_demo_source():
+            say("Made a demo source: its remote is a stand-in on this machine, not WebConnect.")
         Supervisor(
             parts(port=port, url=url, demo=not no_demo),
             output,
@@ -120,12 +126,11 @@ def _announce(url: str, say: Say) -> None:
 
 
 def _setup_link() -> str | None:
-    """Of the people's part; made anew at each start while there is no active Administrator."""
+    """Made anew at each start while there is no active Administrator."""
     try:
-        from console.people.links import setup_link
-    except ImportError:
+        return setup_link(actor=command_line_actor(), at=database_now())
+    except AlreadySetUp:
         return None
-    return setup_link()
 
 
 def _waits() -> Waits:

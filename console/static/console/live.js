@@ -5,7 +5,8 @@ const SLOWEST = 30; // seconds between two looks while the console does not answ
 let etag, timer, request, failures = 0, lastGood = new Date();
 
 const region = () => document.getElementById("live");
-const clock = (date) => date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+const timeZone = document.documentElement.dataset.timeZone; // of the person, as in all times of the page
+const clock = (date) => date.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", timeZone });
 
 // What the person opened or typed is theirs: a morph leaves it. A ticking time is only replaced when its moment is.
 htmx.registerExtension("console", {
@@ -19,18 +20,17 @@ htmx.registerExtension("console", {
   },
 });
 
-function tell(kind, text, action) {
-  let place = document.getElementById("connection");
-  if (!kind) return place?.replaceChildren();
-  if (!place) {
-    place = document.createElement("div");
-    place.id = "connection";
-    place.className = "notices";
-    place.setAttribute("role", "status");
-    document.getElementById("messages").after(place);
-  }
-  if (place.dataset.text === text && place.childElementCount) return;
+function say(text) {
+  document.getElementById("announcer").textContent = text;
+}
+
+// The one notice about the page itself: that it stands still, and why. Without a kind: all is well again.
+function tell(kind = "", text = "", action) {
+  const place = document.getElementById("connection");
+  if (place.dataset.text === text) return;
   place.dataset.text = text;
+  if (!kind) return place.replaceChildren();
+  say(text);
   const notice = document.createElement("div");
   notice.className = "notice";
   notice.dataset.kind = kind;
@@ -54,15 +54,16 @@ function announce(before, after) {
   const news = [...after].filter(([id, words]) => before.get(id) !== words).map(([, words]) => words);
   if (!news.length) return;
   const text = news.length > 3 ? `${news.slice(0, 3).join(". ")}. And ${news.length - 3} more.` : news.join(". ");
-  document.getElementById("announcer").textContent = text;
+  say(text);
 }
 
-async function show(html) {
+async function show(html, filtered) {
   const before = spoken(region());
   const focused = document.activeElement;
   await htmx.swap({ text: html, target: region(), swap: "outerMorph", sourceElement: document.body });
   document.dispatchEvent(new CustomEvent("console:updated"));
-  announce(before, spoken(region()));
+  if (filtered) say(region().querySelector("[data-found], .empty h2")?.textContent.trim() ?? "");
+  else announce(before, spoken(region()));
   if (focused !== document.body && !focused.isConnected) {
     // What had the focus is gone (a row that ended): stay at its place, not at the top of the page.
     const again = focused.id && document.getElementById(focused.id);
@@ -70,7 +71,7 @@ async function show(html) {
   }
 }
 
-async function look() {
+async function look({ filtered = false } = {}) {
   clearTimeout(timer);
   request?.abort();
   const mine = (request = new AbortController());
@@ -101,7 +102,7 @@ async function look() {
       if (mine !== request) return;
       if (!/^<[^>]*\bid="live"/.test(html)) throw new Error("not the live part of this page");
       etag = response.headers.get("ETag");
-      await show(html);
+      await show(html, filtered);
     } else if (response.status !== 304) {
       throw new Error(`status ${response.status}`);
     }
@@ -109,7 +110,7 @@ async function look() {
     if (date) document.documentElement.dataset.clockAhead = Math.abs(date - Date.now()) > 2000 ? date - Date.now() : 0;
     failures = 0;
     lastGood = new Date();
-    tell(null);
+    tell();
   } catch (error) {
     if (mine !== request) return; // a newer look took over
     failures += 1;
@@ -136,14 +137,14 @@ function follow(form) {
   if (url.href === location.href) return;
   history.replaceState(null, "", url);
   etag = undefined;
-  look();
+  look({ filtered: true });
 }
 
 if (region()) {
   etag = region().dataset.liveEtag;
   region().tabIndex = -1;
   document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : look()));
-  addEventListener("online", look);
+  addEventListener("online", () => look());
   addEventListener("pageshow", (event) => event.persisted && look());
   for (const form of document.querySelectorAll("form[data-live-filters]")) {
     let pause;
