@@ -339,9 +339,6 @@ class Disconnection(models.Model):
     came_back_at = models.DateTimeField(null=True)
     seen_gone_at = models.DateTimeField(null=True)
 
-    #: Where this process claimed it: when, by this machine's clock.
-    claimed_at: float = 0.0
-
     objects = DisconnectionQuerySet.as_manager()
 
     class Meta:
