@@ -45,7 +45,9 @@ def test_every_state_of_a_disconnection_has_a_look_of_its_own():
 
 def test_nothing_is_loaded_from_elsewhere():
     for path in [*TEMPLATES, *LOOK.rglob("*.js"), *LOOK.rglob("*.css")]:
-        assert not re.findall(r"(?:src|href|url\(|import|fetch\()\s*=?\s*[\"'(]*https?://", Path(path).read_text()), path
+        assert not re.findall(r"(?:src|href|url\(|import|fetch\()\s*=?\s*[\"'(]*https?://", Path(path).read_text()), (
+            path
+        )
 
 
 def rendered(text, path="/", **context):
