@@ -20,7 +20,7 @@ up:
 
 test:
 	@scripts/set-up dev
-	@$(BIN)/python -m pytest -n auto $(ARGS)
+	@$(BIN)/python scripts/run_tests.py $(ARGS)
 
 check:
 	@scripts/set-up dev

@@ -169,9 +169,18 @@ class AgentSessionQuerySet(models.QuerySet["AgentSession"]):
     def live(self) -> AgentSessionQuerySet:
         return self.filter(ended_at=None)
 
+    def for_lists(self) -> AgentSessionQuerySet:
+        """Without the wide columns, which no list shows."""
+        return self.defer("received", "fingerprint")
+
 
 class AgentSession(models.Model):
     """One connection of one agent to a source. Only readings write it; ended rows stay, as history."""
+
+    class Phase(models.TextChoices):
+        CONNECTED = "connected", "Connected"
+        CLOSING = "closing", "Closing"
+        ENDED = "ended", "Ended"
 
     class EndedBy(models.TextChoices):
         US = "us", "disconnected by the console"
@@ -225,6 +234,12 @@ class AgentSession(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("agents:session", args=[self.pk])
+
+    @property
+    def phase(self) -> Phase:
+        if self.ended_at:
+            return self.Phase.ENDED
+        return self.Phase.CLOSING if self.closing else self.Phase.CONNECTED
 
     @property
     def target(self) -> Target:

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import Q
+from django.utils.timezone import localtime
 
 from agents import outcomes, pacer
 from agents.clock import database_now
@@ -56,8 +57,12 @@ def clean_reason(reason: str) -> str:
     return cleaned
 
 
-def why_not_now(session: AgentSession, at: datetime, *, open_one: Disconnection | None = None) -> str:
+def why_not_now(
+    session: AgentSession, at: datetime, *, open_one: Disconnection | None = None, left_over: bool | None = None
+) -> str:
     """Why the state of this session or of its source does not allow a disconnection now; empty where it does.
+
+    Whether ours ended as still connected is looked up where the caller does not tell (`left_over`).
 
     `closing` alone is no reason for ever: a leftover entry is the manual's own use case, so once the time to confirm
     is over (or ours ended as still connected) the button reads *Send again*.
@@ -71,15 +76,17 @@ def why_not_now(session: AgentSession, at: datetime, *, open_one: Disconnection 
         return f"The source {source.name} is paused."
     if source.contract and source.contract.blocked_until and source.contract.is_blocked(at):
         until = source.contract.blocked_until
-        return f"The remote's rate limit refuses every request until {until:%H:%M} UTC."
-    if session.closing and not _may_send_again(session, at):
+        return f"The remote's rate limit refuses every request until {localtime(until):%H:%M %Z}."
+    if session.closing and not _may_send_again(session, at, left_over):
         return "The remote says that this session will be closed already."
     return kind_of(source).why_not(session)
 
 
-def _may_send_again(session: AgentSession, at: datetime) -> bool:
+def _may_send_again(session: AgentSession, at: datetime, left_over: bool | None) -> bool:
     if session.closing_since is None or session.closing_since + session.source.confirm_within <= at:
         return True
+    if left_over is not None:
+        return left_over
     return session.disconnections.filter(state=State.STILL_CONNECTED).exists()
 
 
@@ -231,7 +238,18 @@ def _refuse_known(rows: list[Disconnection], refusals: dict[int, str], at: datet
 def cancel_disconnection(*, disconnection: Disconnection, actor: Actor) -> bool:
     """Take an order back before it is sent; False where it was sent, or over, already. Raises NotAllowed."""
     require(actor, Right.AGENT_DISCONNECT)
-    verdict = Verdict(
-        State.CANCELLED, Action.DISCONNECTION_CANCELLED, f"Cancelled by {actor.label} before it was sent."
-    )
-    return bool(outcomes.advance([disconnection], verdict, at=database_now(), still=Q(state=State.QUEUED), actor=actor))
+    still = Q(state=State.QUEUED)
+    return bool(outcomes.advance([disconnection], _cancelled(actor), at=database_now(), still=still, actor=actor))
+
+
+def _cancelled(actor: Actor) -> Verdict:
+    why = f"Cancelled by {actor.label} before it was sent."
+    return Verdict(State.CANCELLED, Action.DISCONNECTION_CANCELLED, why)
+
+
+def cancel_operation(*, operation: Operation, actor: Actor) -> int:
+    """The same for all of an operation that is still queued; returns how many were taken back."""
+    require(actor, Right.AGENT_DISCONNECT)
+    queued = list(operation.disconnections.filter(state=State.QUEUED))
+    still = Q(state=State.QUEUED)
+    return len(outcomes.advance(queued, _cancelled(actor), at=database_now(), still=still, actor=actor))

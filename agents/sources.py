@@ -64,7 +64,7 @@ def add_source(
                 actor=actor,
                 target=source.target,
                 **_settings(source),
-                credentials=sorted(purpose.value for purpose in secrets),
+                keys_for=sorted(purpose.value for purpose in secrets),
             )
     except IntegrityError:
         raise ValidationError({"name": "There is a source with this name already."}) from None

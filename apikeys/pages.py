@@ -74,7 +74,12 @@ def not_allowed(request: HttpRequest, error: NotAllowed) -> HttpResponse:
 
 
 def _ask_to_sign_in(request: PageRequest) -> HttpResponse:
-    """For htmx the whole page goes to the sign-in, instead of the sign-in into a part of the page."""
+    """For htmx the whole page goes to the sign-in, instead of the sign-in into a part of the page.
+
+    A page that follows along is told only that it is signed out: what it shows stays, with a link to sign in again.
+    """
+    if request.htmx and request.htmx.target == "live":
+        return HttpResponse("You are signed out.\n", content_type="text/plain", status=401)
     if not request.htmx:
         return redirect_to_login(request.get_full_path())
     seen: Any = request.htmx.current_url_abs_path

@@ -1,6 +1,7 @@
 from typing import Any
 
 from celery import shared_task
+from django.core.management import call_command
 
 from console import heartbeats
 
@@ -13,3 +14,9 @@ def worker_alive(self: Any) -> None:
 @shared_task(name="console.beat_alive")
 def beat_alive() -> None:
     heartbeats.write(heartbeats.BEAT)
+
+
+@shared_task(name="console.clear_sign_ins")
+def clear_sign_ins() -> None:
+    """Sign-ins that have ended, out of the database."""
+    call_command("clearsessions")

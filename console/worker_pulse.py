@@ -4,7 +4,6 @@ import logging
 import threading
 from typing import Any
 
-from celery.signals import worker_ready, worker_shutting_down
 from celery.utils.nodenames import worker_direct
 from celery.worker import state
 
@@ -12,7 +11,6 @@ logger = logging.getLogger(__name__)
 _ending = threading.Event()
 
 
-@worker_ready.connect(dispatch_uid="console.worker_pulse.start")
 def start(sender: Any, **kwargs: Any) -> None:
     """`sender` is the worker's consumer."""
     threading.Thread(
@@ -20,7 +18,6 @@ def start(sender: Any, **kwargs: Any) -> None:
     ).start()
 
 
-@worker_shutting_down.connect(dispatch_uid="console.worker_pulse.stop")
 def stop(**kwargs: Any) -> None:
     _ending.set()
 

@@ -171,6 +171,7 @@ WEBCONNECT = SourceKind(
     impact=impact,
     test=test,
     settings_form=WebConnectForm,
+    own="webconnect",
     place=lambda source: source.webconnect.base_url,
     facts=facts,
 )
