@@ -319,7 +319,11 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
         "task": "console.beat_alive",
         "schedule": CONSOLE_HEARTBEAT,
         "options": {"expires": 2 * CONSOLE_HEARTBEAT.total_seconds()},
-    }
+    },
+    # A reminder only: each worker sweeps by itself.
+    "sweep": {"task": "agents.sweep", "schedule": timedelta(seconds=10), "options": {"expires": 10}},
+    "prune readings": {"task": "agents.prune_readings", "schedule": timedelta(hours=1), "options": {"expires": 3600}},
+    "clear sign-ins": {"task": "console.clear_sign_ins", "schedule": timedelta(hours=6), "options": {"expires": 3600}},
 }
 CONSOLE_SWEEP = _seconds("CONSOLE_SWEEP_SECONDS", "2", "how often each worker looks for due rows by itself", 60)
 CONSOLE_CONNECT_TIMEOUT = _seconds("CONSOLE_CONNECT_SECONDS", "5", "for a connection to a remote to stand", 300)

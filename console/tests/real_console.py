@@ -36,7 +36,7 @@ class RealConsole:
 
     def start(self) -> None:
         with open(self.data_dir / "up.log", "a") as log:
-            self.process = self.up("--port", str(self.port), stdout=log)
+            self.process = self.up("--no-demo", "--port", str(self.port), stdout=log)
         eventually(lambda: self.get("/livez")[0] == 200 or self._fail_if_ended(), within=START)
 
     def _fail_if_ended(self) -> None:
