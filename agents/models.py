@@ -164,6 +164,10 @@ class Reading(models.Model):
     def __str__(self) -> str:
         return f"reading {self.pk} of {self.source_id}"
 
+    @property
+    def took(self) -> timedelta:
+        return self.ended_at - self.begun_at
+
 
 class AgentSessionQuerySet(models.QuerySet["AgentSession"]):
     def live(self) -> AgentSessionQuerySet:

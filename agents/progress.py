@@ -1,7 +1,7 @@
 """How far operations are: counted by state in one query for as many as a page shows."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from django.db.models import Count, Min
@@ -73,9 +73,9 @@ class Part:
         return str(self.state.label)
 
 
-def parts_of(states: Counter[State], *, urls: Sequence[tuple[State, str]] = ()) -> list[Part]:
+def parts_of(states: Counter[State], *, urls: Mapping[State, str] | None = None) -> list[Part]:
     """The states that occur, in the order of a disconnection's life and then from best to worst."""
-    total, links = states.total(), dict(urls)
+    total, links = states.total(), urls or {}
     parts, x = [], 0.0
     for state in State:
         if states[state]:

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from agents.views import disconnecting, operations, sessions
+from agents.views import disconnecting, operations, sessions, sources
 
 app_name = "agents"
 urlpatterns = [
@@ -11,5 +11,11 @@ urlpatterns = [
     path("operations/", operations.operation_list, name="operations"),
     path("operations/<uuid:pk>/", operations.operation, name="operation"),
     path("operations/<uuid:pk>/cancel/", operations.cancel, name="cancel"),
-    path("sources/<int:pk>/", operations.operation_list, name="source"),
+    path("sources/", sources.source_list, name="sources"),
+    path("sources/add/", sources.add, name="add_source"),
+    path("sources/<int:pk>/", sources.source, name="source"),
+    path("sources/<int:pk>/edit/", sources.edit, name="edit_source"),
+    path("sources/<int:pk>/test/", sources.test, name="test_source"),
+    path("sources/<int:pk>/pause/", sources.pause, name="pause_source"),
+    path("sources/<int:pk>/resume/", sources.resume, name="resume_source"),
 ]

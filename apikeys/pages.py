@@ -6,6 +6,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, cast
 
 from allauth.account.decorators import reauthentication_required
+from allauth.account.internal.flows.reauthentication import is_reauthentication_required
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -66,6 +67,14 @@ def require_confirmation[**P](view: View[P]) -> View[P]:
     `require_right`.
     """
     return cast(View[P], reauthentication_required(view, allow_get=True))
+
+
+def has_confirmed(request: PageRequest) -> bool:
+    """Whether the password was given lately.
+
+    A view that takes secrets asks for itself: what waits for `require_confirmation` lies in the session, in plain text.
+    """
+    return not is_reauthentication_required(request, app="")
 
 
 def not_allowed(request: HttpRequest, error: NotAllowed) -> HttpResponse:

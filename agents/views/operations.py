@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_POST, require_safe
 
 from agents import services
-from agents.forms import OperationFilter, RowFilter
+from agents.filters import OperationFilter, RowFilter
 from agents.live import Look, follows
 from agents.models import Disconnection, Operation
 from agents.progress import Progress, parts_of, progress_of

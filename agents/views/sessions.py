@@ -17,7 +17,7 @@ from django.utils.timezone import localtime
 from django.views.decorators.http import require_safe
 
 from agents.clock import database_now
-from agents.forms import SessionFilter
+from agents.filters import SessionFilter
 from agents.freshness import ShownSource, counted
 from agents.live import Look, follows
 from agents.models import AgentSession, Disconnection, Source
