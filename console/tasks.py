@@ -14,13 +14,10 @@ def worker_alive(self: Any) -> None:
 @shared_task(name="console.beat_alive")
 def beat_alive() -> None:
     heartbeats.write(heartbeats.BEAT)
-<<<<<<< HEAD
     heartbeats.forget_old()
-=======
 
 
 @shared_task(name="console.clear_sign_ins")
 def clear_sign_ins() -> None:
     """Sign-ins that have ended, out of the database."""
     call_command("clearsessions")
->>>>>>> main
