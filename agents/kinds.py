@@ -119,6 +119,8 @@ class Finding:
     explanation: str
     #: The remote turned this credential down (401), so that it must not be used until replaced.
     rejected: bool = False
+    #: The remote's rate limit refuses everything until then.
+    refused_until: "datetime | None" = None
 
 
 @dataclass(frozen=True)

@@ -374,6 +374,10 @@ class Disconnection(models.Model):
         return Target("disconnection", str(self.pk), f"{self.agent_id_then} ({self.session_id_then})")
 
     @property
+    def last_step_at(self) -> datetime:
+        return self.finished_at or self.accepted_at or self.attempt_ended_at or self.requested_at
+
+    @property
     def is_open(self) -> bool:
         return self.state in OPEN
 

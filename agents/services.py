@@ -7,6 +7,7 @@ caller checked.
 import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from unicodedata import category
 from uuid import UUID
 
 from django.conf import settings
@@ -44,9 +45,12 @@ class NotOffered(Exception):
 
 
 def clean_reason(reason: str) -> str:
-    """The reason as it is kept: one line's spaces trimmed, control characters out. Raises ValidationError."""
-    cleaned = "".join(char for char in reason if char in "\n\t" or char.isprintable()).strip()
-    if not cleaned:
+    """The reason as it is kept: spaces around it trimmed, control characters out. Raises ValidationError.
+
+    Other marks that don't print stay: words of many languages need them, and pages show the dangerous ones harmlessly.
+    """
+    cleaned = "".join(char for char in reason if char in "\n\t" or category(char) not in ("Cc", "Cs")).strip()
+    if not any(category(char)[0] in "LNPS" for char in cleaned):
         raise ValidationError("Give a reason: it is what the audit log will show.", code="required")
     if len(cleaned) > LONGEST_REASON:
         raise ValidationError(
@@ -119,6 +123,10 @@ def request_disconnection(
         size=0,
     )
     rows = [_row(operation, session, at, _send_by(at, sessions)) for session in sessions]
+    for row in rows:
+        if row.session_id in refusals:
+            # Never due: it is refused right after it was recorded, and no worker may be quicker.
+            row.not_before = row.send_by + timedelta(days=1)
     try:
         return _record(operation, rows, actor)
     except IntegrityError:

@@ -67,6 +67,7 @@ async function show(html, filtered) {
   if (focused !== document.body && !focused.isConnected) {
     // What had the focus is gone (a row that ended): stay at its place, not at the top of the page.
     const again = focused.id && document.getElementById(focused.id);
+    if (!again) region().tabIndex = -1; // set here: the morph takes off what the server did not send
     (again || region()).focus({ preventScroll: true });
   }
 }
@@ -142,7 +143,6 @@ function follow(form) {
 
 if (region()) {
   etag = region().dataset.liveEtag;
-  region().tabIndex = -1;
   document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : look()));
   addEventListener("online", () => look());
   addEventListener("pageshow", (event) => event.persisted && look());
