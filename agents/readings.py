@@ -36,11 +36,12 @@ _BATCH = 1000
 
 def due(at: datetime) -> list[int]:
     """The sources that are to be read now."""
-    rejected = Q(credentials__purpose=Credential.Purpose.READING, credentials__rejected_at__isnull=False)
+    # A subquery: `exclude` across a relation would look for the purpose and the rejection on different credentials.
+    rejected = Credential.objects.filter(purpose=Credential.Purpose.READING, rejected_at__isnull=False)
     return list(
         Source.objects.filter(Q(next_reading_at=None) | Q(next_reading_at__lte=at), paused_at=None)
         .filter(Q(reading_until=None) | Q(reading_until__lte=at))
-        .exclude(rejected)
+        .exclude(pk__in=rejected.values("source"))
         .exclude(contract__blocked_until__gt=at)
         .values_list("pk", flat=True)
     )
@@ -85,8 +86,6 @@ class _Slots:
     def __init__(self, source: Source, token: UUID) -> None:
         self.source, self.contract, self.token = source, source.contract, token
         self._renewed = monotonic()
-        awaited = Disconnection.objects.filter(source=source).awaiting_reading()
-        self.purpose = pacer.Purpose.CONFIRMING if awaited.exists() else pacer.Purpose.POLLING
 
     def take(self) -> None:
         """Waits for a slot; raises `ReadingFailed` where the contract is refused or the lease was lost."""
@@ -95,16 +94,36 @@ class _Slots:
             if self.contract is None:
                 return
             slots = pacer.take_for_reading(
-                self.contract.pk,
-                purpose=self.purpose,
-                posts_wait=bool(self.contract.requests_per_minute) and posts_wait(self.contract.pk),
+                self.contract.pk, purpose=self._purpose(), posts_wait=self._limited and posts_wait(self.contract.pk)
             )
-            if slots.taken:
-                return
-            if slots.wait > _lease().total_seconds() / 2:
+            if slots.blocked:
                 until = database_now() + timedelta(seconds=slots.wait)
                 raise ReadRateLimited("The remote's rate limit refuses every request.", until=until)
-            sleep(slots.wait)
+            self._wait(slots.wait)
+            if slots.taken and not (slots.wait and pacer.is_blocked(self.contract.pk)):
+                return
+
+    @property
+    def _limited(self) -> bool:
+        return self.contract is not None and self.contract.requests_per_minute > 0
+
+    def _purpose(self) -> pacer.Purpose:
+        """Looked at before each call: an order may come while a reading of many pages goes on."""
+        if not self._limited:
+            return pacer.Purpose.POLLING
+        mine = Disconnection.objects.filter(source=self.source)
+        if mine.awaiting_reading().exists() or mine.due(database_now()).exists():
+            return pacer.Purpose.CONFIRMING
+        return pacer.Purpose.POLLING
+
+    def _wait(self, seconds: float) -> None:
+        """With a small allowance a slot may be further away than the lease is long."""
+        while seconds > 0:
+            part = min(seconds, _lease().total_seconds() / 3)
+            sleep(part)
+            seconds -= part
+            if seconds > 0:
+                self._keep_lease()
 
     def _keep_lease(self) -> None:
         # By this machine's clock, and seldom: each time is a commit. One attempt's limit later it still lasts.
@@ -149,7 +168,7 @@ def _apply(source: Source, token: UUID, begun_at: datetime, listing: Listing) ->
         .live()
         .values_list("session_id", "pk", "fingerprint", "started_text", "absent_since", "closing_since")
     }
-    decisive = _is_decisive(source, listing, known=len(known))
+    decisive = _is_decisive(source, listing, known)
     changes = _compare(source, begun_at, listing, known, decisive=decisive)
     at = database_now()
     reading = Reading(
@@ -171,9 +190,9 @@ def _apply(source: Source, token: UUID, begun_at: datetime, listing: Listing) ->
         reading.save(force_insert=True)
         if source.unreadable_since:
             since = source.unreadable_since.isoformat()
+            # Here, not later: once it is readable again, a sweep would end what waits for that.
+            outcomes.extend_deadlines(source, source.unreadable_since, at)
             record_many([Entry(Action.SOURCE_READABLE, CONSOLE, source.target, data={"unreadable_since": since})])
-    if source.unreadable_since:
-        outcomes.extend_deadlines(source, source.unreadable_since, at)
     evidence = outcomes.Evidence(
         begun_at,
         listed=frozenset(listing.rows),
@@ -195,15 +214,16 @@ class LeaseLost(Exception):
         super().__init__(f"A reading of {source} lost its lease; nothing of it was kept.")
 
 
-def _is_decisive(source: Source, listing: Listing, *, known: int) -> bool:
+def _is_decisive(source: Source, listing: Listing, known: Mapping[str, _Known]) -> bool:
     """Whether absence from this one list proves that a session is gone.
 
-    Not where rows could move between answers, nor where the list became empty or lost more than half (a fault of the
-    remote looks like that), nor in the first reading under another base URL or key (`read_begun_at` is empty then).
+    Not where rows could move between answers, nor where the list became empty or lost more than half of what we knew
+    (a fault of the remote looks like that, also where other rows came instead), nor in the first reading under another
+    base URL or key (`read_begun_at` is empty then).
     """
     if listing.incomplete or not listing.in_one_answer or source.read_begun_at is None:
         return False
-    return bool(listing.rows) and len(listing.rows) * 2 >= known
+    return bool(listing.rows) and len(listing.rows.keys() & known.keys()) * 2 >= len(known)
 
 
 def _compare(
@@ -396,9 +416,9 @@ def _plan_next(source: Source, begun_at: datetime) -> None:
         waited = at - newest.attempt_ended_at
         pause = min(pause, max(settings.CONSOLE_CONFIRM_PAUSE, waited / 2))
         if source.contract and posts_wait(source.contract.pk):
-            # One call in eight is for reading while POSTs wait for slots.
+            # One call in eight is for reading while POSTs wait for slots; more where confirming would come too late.
             slots = 8 * source.calls * pacer.spacing(source.contract.requests_per_minute)
-            pause = max(pause, timedelta(seconds=slots))
+            pause = max(pause, min(timedelta(seconds=slots), source.confirm_within / 2))
     next_at = max(begun_at + pause, at + settings.CONSOLE_CONFIRM_PAUSE / 4)
     # Somebody may have asked for an earlier one meanwhile; what was due before this reading began is served by it.
     Source.objects.filter(

@@ -20,18 +20,17 @@ htmx.registerExtension("console", {
   },
 });
 
-function tell(kind, text, action) {
-  let place = document.getElementById("connection");
-  if (!kind) return place?.replaceChildren();
-  if (!place) {
-    place = document.createElement("div");
-    place.id = "connection";
-    place.className = "notices";
-    place.setAttribute("role", "status");
-    document.getElementById("messages").after(place);
-  }
-  if (place.dataset.text === text && place.childElementCount) return;
+function say(text) {
+  document.getElementById("announcer").textContent = text;
+}
+
+// The one notice about the page itself: that it stands still, and why. Without a kind: all is well again.
+function tell(kind = "", text = "", action) {
+  const place = document.getElementById("connection");
+  if (place.dataset.text === text) return;
   place.dataset.text = text;
+  if (!kind) return place.replaceChildren();
+  say(text);
   const notice = document.createElement("div");
   notice.className = "notice";
   notice.dataset.kind = kind;
@@ -55,23 +54,25 @@ function announce(before, after) {
   const news = [...after].filter(([id, words]) => before.get(id) !== words).map(([, words]) => words);
   if (!news.length) return;
   const text = news.length > 3 ? `${news.slice(0, 3).join(". ")}. And ${news.length - 3} more.` : news.join(". ");
-  document.getElementById("announcer").textContent = text;
+  say(text);
 }
 
-async function show(html) {
+async function show(html, filtered) {
   const before = spoken(region());
   const focused = document.activeElement;
   await htmx.swap({ text: html, target: region(), swap: "outerMorph", sourceElement: document.body });
   document.dispatchEvent(new CustomEvent("console:updated"));
-  announce(before, spoken(region()));
+  if (filtered) say(region().querySelector("[data-found], .empty h2, .notice")?.textContent.trim() ?? "");
+  else announce(before, spoken(region()));
   if (focused !== document.body && !focused.isConnected) {
     // What had the focus is gone (a row that ended): stay at its place, not at the top of the page.
     const again = focused.id && document.getElementById(focused.id);
+    if (!again) region().tabIndex = -1; // set here: the morph takes off what the server did not send
     (again || region()).focus({ preventScroll: true });
   }
 }
 
-async function look() {
+async function look({ filtered = false } = {}) {
   clearTimeout(timer);
   request?.abort();
   const mine = (request = new AbortController());
@@ -102,7 +103,7 @@ async function look() {
       if (mine !== request) return;
       if (!/^<[^>]*\bid="live"/.test(html)) throw new Error("not the live part of this page");
       etag = response.headers.get("ETag");
-      await show(html);
+      await show(html, filtered);
     } else if (response.status !== 304) {
       throw new Error(`status ${response.status}`);
     }
@@ -110,7 +111,7 @@ async function look() {
     if (date) document.documentElement.dataset.clockAhead = Math.abs(date - Date.now()) > 2000 ? date - Date.now() : 0;
     failures = 0;
     lastGood = new Date();
-    tell(null);
+    tell();
   } catch (error) {
     if (mine !== request) return; // a newer look took over
     failures += 1;
@@ -135,16 +136,16 @@ function follow(form) {
   const url = new URL(form.action || location.href);
   url.search = new URLSearchParams([...new FormData(form)].filter(([, value]) => value !== "")).toString();
   if (url.href === location.href) return;
+  form.querySelector("[data-clear]")?.toggleAttribute("hidden", !url.search);
   history.replaceState(null, "", url);
   etag = undefined;
-  look();
+  look({ filtered: true });
 }
 
 if (region()) {
   etag = region().dataset.liveEtag;
-  region().tabIndex = -1;
   document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : look()));
-  addEventListener("online", look);
+  addEventListener("online", () => look());
   addEventListener("pageshow", (event) => event.persisted && look());
   for (const form of document.querySelectorAll("form[data-live-filters]")) {
     let pause;
