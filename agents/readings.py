@@ -97,10 +97,11 @@ class _Slots:
             )
             if slots.taken:
                 return
-            if slots.wait > _lease().total_seconds() / 2:
+            if slots.blocked:
                 until = database_now() + timedelta(seconds=slots.wait)
                 raise ReadRateLimited("The remote's rate limit refuses every request.", until=until)
-            sleep(slots.wait)
+            # A small allowance makes for waits that are longer than the lease; it is kept meanwhile.
+            sleep(min(slots.wait, _lease().total_seconds() / 4))
 
     def _keep_lease(self) -> None:
         ours = Source.objects.filter(pk=self.source.pk, reading_token=self.token)
@@ -315,7 +316,10 @@ def _record_failure(source: Source, token: UUID, begun_at: datetime, failure: Re
             return None
         reading = Reading.objects.create(source=source, begun_at=begun_at, ended_at=at, outcome=outcome, note=message)
         if isinstance(failure, ReadRejected):
-            rejected = source.credentials.filter(purpose=Credential.Purpose.READING, rejected_at=None)
+            # One that was replaced meanwhile is not the one that the remote turned down.
+            rejected = source.credentials.filter(
+                purpose=Credential.Purpose.READING, rejected_at=None, replaced_at__lte=begun_at
+            )
             if rejected.update(rejected_at=at):
                 entries.append(
                     Entry(
