@@ -120,25 +120,23 @@ def test_cancelled_while_a_worker_takes_it(console, standin, committed_db):
             assert_proven(operation, standin)
 
 
-def test_a_paused_source_waits_and_a_resumed_one_sends(busy_console, standin, source):
+def test_a_paused_source_waits_and_a_resumed_one_sends(console, standin):
+    source, other = console.add_source(standin), console.add_source(standin)
     [session_id] = standin.add_sessions(1, agentVersion="3.1.0")
-    session = busy_console.session(source, session_id)
-    standin.pause()  # so that what is under way when the source is paused ends before the row is sent
-    operation = busy_console.disconnect(source, session_id)
-    assert session.source_id == row_of(operation).source_id
+    read_source(source.pk)
+    operation = console.disconnect(source, session_id)
     pause_source(source=source, actor=command_line_actor())
-    standin.resume()
-    wait_for(lambda: row_of(operation).state in (State.QUEUED, State.ACCEPTED))
 
-    [row] = resumed(source, operation)
+    with console.running_worker():
+        reread(other)  # So the worker has looked for what is due.
+        assert row_of(operation).state == State.QUEUED
+        assert posts(standin, session_id) == []
+        resume_source(source=source, actor=command_line_actor())
+        [row] = finished(operation)
 
     assert row.state == State.CONFIRMED
+    assert len(posts(standin, session_id)) == 1
     assert_proven(operation, standin)
-
-
-def resumed(source, operation):
-    resume_source(source=source, actor=command_line_actor())
-    return finished(operation)
 
 
 @pytest.mark.parametrize("loss", ["the role", "the account"])
