@@ -20,7 +20,7 @@ up:
 
 test:
 	@scripts/set-up dev
-	@$(BIN)/python -m pytest -n auto $(ARGS)
+	@$(BIN)/python scripts/run_tests.py $(ARGS)
 
 check:
 	@scripts/set-up dev
@@ -36,6 +36,7 @@ fix:
 	@scripts/set-up dev
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+	$(BIN)/python scripts/settings_table.py
 	-git ls-files -z -- '*.html' | xargs -0 $(BIN)/djade --target-version 6.1
 
 bench:

@@ -119,6 +119,8 @@ class Finding:
     explanation: str
     #: The remote turned this credential down (401), so that it must not be used until replaced.
     rejected: bool = False
+    #: The remote's rate limit refuses everything until then.
+    refused_until: "datetime | None" = None
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,8 @@ class SourceKind:
     impact: "Callable[[AgentSession], list[str]]"
     test: "Callable[[Source, Callable[[], None]], Iterable[Finding]]"
     settings_form: "type[ModelForm[Any]]"
+    #: The one-to-one field by which a source reaches the kind's own settings.
+    own: str
     #: Where the source is: two sources with the same place and key are one to the remote.
     place: "Callable[[Source], str]"
     #: What the kind's own settings are, for the source's page: label and value.

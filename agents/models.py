@@ -164,14 +164,27 @@ class Reading(models.Model):
     def __str__(self) -> str:
         return f"reading {self.pk} of {self.source_id}"
 
+    @property
+    def took(self) -> timedelta:
+        return self.ended_at - self.begun_at
+
 
 class AgentSessionQuerySet(models.QuerySet["AgentSession"]):
     def live(self) -> AgentSessionQuerySet:
         return self.filter(ended_at=None)
 
+    def for_lists(self) -> AgentSessionQuerySet:
+        """Without the wide columns, which no list shows."""
+        return self.defer("received", "fingerprint")
+
 
 class AgentSession(models.Model):
     """One connection of one agent to a source. Only readings write it; ended rows stay, as history."""
+
+    class Phase(models.TextChoices):
+        CONNECTED = "connected", "Connected"
+        CLOSING = "closing", "Closing"
+        ENDED = "ended", "Ended"
 
     class EndedBy(models.TextChoices):
         US = "us", "disconnected by the console"
@@ -225,6 +238,12 @@ class AgentSession(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("agents:session", args=[self.pk])
+
+    @property
+    def phase(self) -> Phase:
+        if self.ended_at:
+            return self.Phase.ENDED
+        return self.Phase.CLOSING if self.closing else self.Phase.CONNECTED
 
     @property
     def target(self) -> Target:
@@ -325,9 +344,6 @@ class Disconnection(models.Model):
     came_back_at = models.DateTimeField(null=True)
     seen_gone_at = models.DateTimeField(null=True)
 
-    #: Where this process claimed it: when, by this machine's clock.
-    claimed_at: float = 0.0
-
     objects = DisconnectionQuerySet.as_manager()
 
     class Meta:
@@ -361,6 +377,10 @@ class Disconnection(models.Model):
     @property
     def target(self) -> Target:
         return Target("disconnection", str(self.pk), f"{self.agent_id_then} ({self.session_id_then})")
+
+    @property
+    def last_step_at(self) -> datetime:
+        return self.finished_at or self.accepted_at or self.attempt_ended_at or self.requested_at
 
     @property
     def is_open(self) -> bool:

@@ -16,6 +16,7 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.db.models.functions import Coalesce, Least
 
+from agents import pacer
 from agents.models import AgentSession, Attempt, Disconnection, Source
 from agents.states import FINAL, State, sources_of
 from audit.actions import Action
@@ -434,14 +435,21 @@ def _expire_unconfirmed(at: datetime) -> None:
 
 def _late_verdict(row: Disconnection, at: datetime) -> Verdict | None:
     assert row.confirm_by and row.confirm_latest
-    grace = settings.CONSOLE_ATTEMPT_LIMIT + settings.CONSOLE_LEASE_MARGIN
-    limit = row.confirm_by + grace if is_readable(row.source, at) else row.confirm_latest
+    limit = row.confirm_by + _grace(row.source) if is_readable(row.source, at) else row.confirm_latest
     if at < limit:
         return None  # The clock stands, or a reading that can decide is on its way.
     if row.answer == Answer.NO:
         return Verdict(State.REFUSED, Action.DISCONNECTION_REFUSED, row.explanation)
     why = row.source.incomplete or row.source.failure or "The source's list could not be read in time."
     return Verdict(State.UNKNOWN, Action.DISCONNECTION_UNKNOWN, f"Nobody can say whether the session is gone. {why}")
+
+
+def _grace(source: Source) -> timedelta:
+    """For readings on their way: absence from a list of many pages takes two, and a small allowance makes them slow."""
+    per_minute = source.contract.requests_per_minute if source.contract else 0
+    two_readings = timedelta(seconds=2 * source.calls * 2 * pacer.spacing(per_minute))
+    lease: timedelta = settings.CONSOLE_ATTEMPT_LIMIT + settings.CONSOLE_LEASE_MARGIN
+    return lease + two_readings
 
 
 def is_readable(source: Source, at: datetime) -> bool:

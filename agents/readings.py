@@ -7,12 +7,14 @@ that was slow enough to lose its lease changes nothing.
 
 import logging
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from hashlib import blake2b
-from time import sleep
-from typing import Any
+from operator import itemgetter
+from time import monotonic, sleep
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 from django.conf import settings
@@ -82,28 +84,52 @@ class _Slots:
     """Takes a slot of the contract before each call, and keeps the lease alive meanwhile."""
 
     def __init__(self, source: Source, token: UUID) -> None:
-        self.source, self.token = source, token
-        awaited = Disconnection.objects.filter(source=source).awaiting_reading()
-        self.purpose = pacer.Purpose.CONFIRMING if awaited.exists() else pacer.Purpose.POLLING
+        self.source, self.contract, self.token = source, source.contract, token
+        self._renewed = monotonic()
 
     def take(self) -> None:
         """Waits for a slot; raises `ReadingFailed` where the contract is refused or the lease was lost."""
         while True:
             self._keep_lease()
-            if self.source.contract_id is None:
+            if self.contract is None:
                 return
             slots = pacer.take_for_reading(
-                self.source.contract_id, purpose=self.purpose, posts_wait=posts_wait(self.source.contract_id)
+                self.contract.pk, purpose=self._purpose(), posts_wait=self._limited and posts_wait(self.contract.pk)
             )
-            if slots.taken:
-                return
             if slots.blocked:
                 until = database_now() + timedelta(seconds=slots.wait)
                 raise ReadRateLimited("The remote's rate limit refuses every request.", until=until)
-            # A small allowance makes for waits that are longer than the lease; it is kept meanwhile.
-            sleep(min(slots.wait, _lease().total_seconds() / 4))
+            self._wait(slots.wait)
+            if slots.taken and not (slots.wait and pacer.is_blocked(self.contract.pk)):
+                return
+
+    @property
+    def _limited(self) -> bool:
+        return self.contract is not None and self.contract.requests_per_minute > 0
+
+    def _purpose(self) -> pacer.Purpose:
+        """Looked at before each call: an order may come while a reading of many pages goes on."""
+        if not self._limited:
+            return pacer.Purpose.POLLING
+        mine = Disconnection.objects.filter(source=self.source)
+        if mine.awaiting_reading().exists() or mine.due(database_now()).exists():
+            return pacer.Purpose.CONFIRMING
+        return pacer.Purpose.POLLING
+
+    def _wait(self, seconds: float) -> None:
+        """With a small allowance a slot may be further away than the lease is long."""
+        while seconds > 0:
+            part = min(seconds, _lease().total_seconds() / 3)
+            sleep(part)
+            seconds -= part
+            if seconds > 0:
+                self._keep_lease()
 
     def _keep_lease(self) -> None:
+        # By this machine's clock, and seldom: each time is a commit. One attempt's limit later it still lasts.
+        if monotonic() - self._renewed < settings.CONSOLE_LEASE_MARGIN.total_seconds() / 2:
+            return
+        self._renewed = monotonic()
         ours = Source.objects.filter(pk=self.source.pk, reading_token=self.token)
         if not ours.update(reading_until=database_now() + _lease()):
             raise Unreachable("Another reading took over.")
@@ -125,8 +151,7 @@ class _Changes:
     gone: list[int] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class _Known:
+class _Known(NamedTuple):
     pk: int
     fingerprint: str
     started_text: str
@@ -143,7 +168,7 @@ def _apply(source: Source, token: UUID, begun_at: datetime, listing: Listing) ->
         .live()
         .values_list("session_id", "pk", "fingerprint", "started_text", "absent_since", "closing_since")
     }
-    decisive = _is_decisive(source, listing, known=len(known))
+    decisive = _is_decisive(source, listing, known)
     changes = _compare(source, begun_at, listing, known, decisive=decisive)
     at = database_now()
     reading = Reading(
@@ -165,9 +190,9 @@ def _apply(source: Source, token: UUID, begun_at: datetime, listing: Listing) ->
         reading.save(force_insert=True)
         if source.unreadable_since:
             since = source.unreadable_since.isoformat()
+            # Here, not later: once it is readable again, a sweep would end what waits for that.
+            outcomes.extend_deadlines(source, source.unreadable_since, at)
             record_many([Entry(Action.SOURCE_READABLE, CONSOLE, source.target, data={"unreadable_since": since})])
-    if source.unreadable_since:
-        outcomes.extend_deadlines(source, source.unreadable_since, at)
     evidence = outcomes.Evidence(
         begun_at,
         listed=frozenset(listing.rows),
@@ -189,15 +214,16 @@ class LeaseLost(Exception):
         super().__init__(f"A reading of {source} lost its lease; nothing of it was kept.")
 
 
-def _is_decisive(source: Source, listing: Listing, *, known: int) -> bool:
+def _is_decisive(source: Source, listing: Listing, known: Mapping[str, _Known]) -> bool:
     """Whether absence from this one list proves that a session is gone.
 
-    Not where rows could move between answers, nor where the list became empty or lost more than half (a fault of the
-    remote looks like that), nor in the first reading under another base URL or key (`read_begun_at` is empty then).
+    Not where rows could move between answers, nor where the list became empty or lost more than half of what we knew
+    (a fault of the remote looks like that, also where other rows came instead), nor in the first reading under another
+    base URL or key (`read_begun_at` is empty then).
     """
     if listing.incomplete or not listing.in_one_answer or source.read_begun_at is None:
         return False
-    return bool(listing.rows) and len(listing.rows) * 2 >= known
+    return bool(listing.rows) and len(listing.rows.keys() & known.keys()) * 2 >= len(known)
 
 
 def _compare(
@@ -216,7 +242,15 @@ def _compare(
         if before and before.started_text == columns["started_text"]:
             since = (before.closing_since or begun_at) if columns["closing"] else None
             changes.changed.append(
-                AgentSession(pk=before.pk, absent_since=None, closing_since=since, fingerprint=mark, **columns)
+                AgentSession(
+                    pk=before.pk,
+                    source=source,
+                    session_id=session_id,
+                    first_seen_at=begun_at,  # Not among what is written to a row that is there.
+                    fingerprint=mark,
+                    closing_since=since,
+                    **columns,
+                )
             )
             continue
         if before:
@@ -249,7 +283,16 @@ def _compare(
 
 def fingerprint(row: Mapping[str, Any]) -> str:
     """Equal for rows that say the same; a change of any property, known or not, changes it."""
-    return blake2b(storable(repr(sorted(row.items()))).encode(), digest_size=16).hexdigest()
+    names, values_of = _sorted_properties(tuple(row))
+    # `surrogatepass`: JSON may hold halves of surrogate pairs.
+    return blake2b((names + repr(values_of(row))).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+@lru_cache(maxsize=64)
+def _sorted_properties(names: tuple[str, ...]) -> tuple[str, Callable[[Mapping[str, Any]], Any]]:
+    """Rows of one remote have the same properties in the same order: they are sorted once, not ten thousand times."""
+    in_order = sorted(names)
+    return repr(in_order), itemgetter(*in_order)
 
 
 _CHANGEABLE = [
@@ -267,7 +310,10 @@ def _write(changes: _Changes, begun_at: datetime) -> None:
     for pks in _batches(changes.returned):
         sessions.filter(pk__in=pks).update(absent_since=None)
     sessions.bulk_create(changes.new, batch_size=_BATCH)
-    sessions.bulk_update(changes.changed, _CHANGEABLE, batch_size=50)
+    # As an insert that meets its own key: `bulk_update` takes many times as long.
+    sessions.bulk_create(
+        changes.changed, _BATCH, update_conflicts=True, unique_fields=["pk"], update_fields=_CHANGEABLE
+    )
 
 
 def _batches(pks: list[int]) -> list[list[int]]:
@@ -373,9 +419,9 @@ def _plan_next(source: Source, begun_at: datetime) -> None:
         waited = at - newest.attempt_ended_at
         pause = min(pause, max(settings.CONSOLE_CONFIRM_PAUSE, waited / 2))
         if source.contract and posts_wait(source.contract.pk):
-            # One call in eight is for reading while POSTs wait for slots.
+            # One call in eight is for reading while POSTs wait for slots; more where confirming would come too late.
             slots = 8 * source.calls * pacer.spacing(source.contract.requests_per_minute)
-            pause = max(pause, timedelta(seconds=slots))
+            pause = max(pause, min(timedelta(seconds=slots), source.confirm_within / 2))
     next_at = max(begun_at + pause, at + settings.CONSOLE_CONFIRM_PAUSE / 4)
     # Somebody may have asked for an earlier one meanwhile; what was due before this reading began is served by it.
     Source.objects.filter(

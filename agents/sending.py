@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
 from uuid import UUID, uuid4
@@ -91,6 +91,28 @@ def _callers() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(settings.CONSOLE_WORKER_THREADS, thread_name_prefix="call")
 
 
+class _Room:
+    """How many calls may be under way at once in this process. What is claimed must not wait for a thread: it would
+    leave long after its slot of the allowance, or after its lease."""
+
+    def __init__(self) -> None:
+        self._taken = 0
+        self._lock = threading.Lock()
+
+    def take(self, wanted: int) -> int:
+        with self._lock:
+            taken = max(0, min(wanted, settings.CONSOLE_WORKER_THREADS - self._taken))
+            self._taken += taken
+        return taken
+
+    def give_back(self, count: int) -> None:
+        with self._lock:
+            self._taken -= count
+
+
+_room = _Room()
+
+
 @dataclass(frozen=True)
 class _Result:
     row: Disconnection
@@ -132,24 +154,37 @@ class _Drain:
             return 0.0
         source = rows[0].source
         if is_stale(source, at):
-            return self._freshen(source)
-        slots = pacer.Slots(len(rows))
-        if source.contract_id is not None:
-            slots = pacer.take(source.contract_id, purpose=self.purpose, wanted=len(rows))
-        if slots.blocked:
-            return None  # The sweep finds the rows again when the refusal is over.
-        self._call(source, claim(rows[: slots.taken]))
-        return slots.wait
+            return self._freshen(source, at)
+        threads = _room.take(len(rows)) if self.bulk else len(rows)
+        if not threads:
+            return 0.05
+        before = len(self.under_way)
+        try:
+            slots = pacer.Slots(threads)
+            if source.contract_id is not None:
+                slots = pacer.take(source.contract_id, purpose=self.purpose, wanted=threads)
+            if slots.blocked:
+                return None  # The sweep finds the rows again when the refusal is over.
+            self._call(source, rows[: slots.taken])
+            return slots.wait
+        finally:
+            if self.bulk:
+                _room.give_back(threads - (len(self.under_way) - before))
 
     def _call(self, source: Source, rows: list[Disconnection]) -> None:
+        began = time.monotonic()
+        rows = claim(rows)
         if not rows:
             return
         call = kind_of(source).disconnector(source)
         if self.bulk:
-            self.under_way |= {_callers().submit(_call, call, row) for row in rows}
+            for row in rows:
+                future = _callers().submit(_call, call, row, began)
+                future.add_done_callback(lambda done: _room.give_back(1))
+                self.under_way.add(future)
         else:
             # One row: this thread makes the call itself, which spares a hand-over.
-            write_results([_call(call, row) for row in rows])
+            write_results([_call(call, row, began) for row in rows])
 
     def _due(self, at: datetime, most: int) -> list[Disconnection]:
         due = Disconnection.objects.due(at).filter(_sendable_source(at), operation=self.operation)
@@ -162,14 +197,16 @@ class _Drain:
             row.source, row.operation = source, self.operation
         return rows
 
-    def _freshen(self, source: Source) -> float | None:
-        """A task reads before it sends where the list is stale; where it can't be read, the reading says why."""
-        if source.unreadable_since and source.pk not in readings.due(database_now()):
-            return None  # Reading it failed, and its own back-off or a new credential says when it is tried again.
-        readings.read_source(source.pk)
+    def _freshen(self, source: Source, at: datetime) -> float | None:
+        """A task reads before it sends where the list is stale, at the reading's own pace where that fails."""
+        if source.pk in readings.due(at):
+            readings.read_source(source.pk)
         at = database_now()
         source.refresh_from_db()
-        return 0.0 if not is_stale(source, at) else (None if source.unreadable_since else 0.05)
+        if not is_stale(source, at):
+            return 0.0
+        # Where somebody else reads it, his result is soon here; where it can't be read, the sweep comes back to it.
+        return 0.05 if source.reading_until and source.reading_until > at else None
 
     def _still_to_send(self, rows: list[Disconnection], at: datetime) -> list[Disconnection]:
         """Right, identity and ability are looked at again; rows that fail are refused without a call."""
@@ -232,7 +269,7 @@ def claim(rows: list[Disconnection]) -> list[Disconnection]:
     """Make those rows that are still to be sent ours: `sending`, a lease and an attempt each, in one commit."""
     if not rows:
         return []
-    token, began, at = uuid4(), time.monotonic(), database_now()
+    token, at = uuid4(), database_now()
     lease_until = at + settings.CONSOLE_ATTEMPT_LIMIT + settings.CONSOLE_LEASE_MARGIN
     by_pk = {row.pk: row for row in rows}
     with transaction.atomic(durable=True):
@@ -251,7 +288,6 @@ def claim(rows: list[Disconnection]) -> list[Disconnection]:
         for row in claimed:
             row.state, row.lease_token, row.lease_until = State.SENDING, token, lease_until
             row.tries, row.posts = row.tries + 1, row.posts + 1
-            row.claimed_at = began
         Attempt.objects.bulk_create([Attempt(disconnection=row, number=row.tries, begun_at=at) for row in claimed])
         record_many(
             [
@@ -262,12 +298,14 @@ def claim(rows: list[Disconnection]) -> list[Disconnection]:
     return claimed
 
 
-def _call(call: DisconnectCall, row: Disconnection) -> _Result:
-    """Make the call of a claimed row, without the database. Never raises: what nobody foresaw is a lost answer."""
-    # By this machine's clock: a worker that was held up since before the claim must not send any more.
-    latest = row.claimed_at + settings.CONSOLE_LEASE_MARGIN.total_seconds() / 2
+def _call(call: DisconnectCall, row: Disconnection, began: float) -> _Result:
+    """Make the call of a claimed row, without the database. Never raises: what nobody foresaw is a lost answer.
+
+    `began`: when its claim began, by this machine's clock. A worker that was held up since must not send any more.
+    """
+    longest = settings.CONSOLE_LEASE_MARGIN.total_seconds() / 2
     try:
-        return _Result(row, call(row, lambda: time.monotonic() < latest))
+        return _Result(row, call(row, lambda: time.monotonic() - began < longest))
     except Exception:
         logger.exception("The call for %s failed in a way that nobody foresaw", row)
         return _Result(row, AnswerLost("the console failed during the call; its log says more"))
@@ -304,15 +342,19 @@ def _write(source: Source, rows: list[Disconnection], answer: Answer, at: dateti
         case CredentialRejected():
             _reject_credential(source, rows, answer, at)
             why = "the remote does not accept the credential for disconnecting"
-            # What holds them back is the mark on the credential; the pause is for a source that has none.
-            not_before = at + back_off(rows[0].tries)
-            return _requeue(rows, Attempt.Result.REJECTED, why, at, not_before, status=answer.status)
+            if answer.status is None:
+                why = answer.message.rstrip(".") or why
+            # Where there is none to be rejected, nothing else would keep it from being tried again at once.
+            later = at + back_off(rows[0].tries)
+            return _requeue(rows, Attempt.Result.REJECTED, why, at, later, status=answer.status)
 
 
 def _accept(source: Source, rows: list[Disconnection], answer: Accepted, at: datetime) -> list[Disconnection]:
+    # Not the end of an earlier attempt whose answer was lost.
+    verdict = outcomes.accepted(source, "The remote accepted the request.", at)
     moved = advance(
         rows,
-        outcomes.accepted(source, "The remote accepted the request.", at),
+        replace(verdict, columns=verdict.columns | {"attempt_ended_at": at}),
         at=at,
         still=outcomes.ours(rows),
         data=lambda row: {"attempt": row.tries, "status": answer.status},

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
+from unicodedata import category
 from uuid import UUID
 
 from celery import current_app
@@ -15,6 +16,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import Q
+from django.utils.timezone import localtime
 from kombu import pools
 
 from agents import outcomes, pacer
@@ -48,9 +50,12 @@ class NotOffered(Exception):
 
 
 def clean_reason(reason: str) -> str:
-    """The reason as it is kept: one line's spaces trimmed, control characters out. Raises ValidationError."""
-    cleaned = "".join(char for char in reason if char in "\n\t" or char.isprintable()).strip()
-    if not cleaned:
+    """The reason as it is kept: spaces around it trimmed, control characters out. Raises ValidationError.
+
+    Other marks that don't print stay: words of many languages need them, and pages show the dangerous ones harmlessly.
+    """
+    cleaned = "".join(char for char in reason if char in "\n\t" or category(char) not in ("Cc", "Cs")).strip()
+    if not any(category(char)[0] in "LNPS" for char in cleaned):
         raise ValidationError("Give a reason: it is what the audit log will show.", code="required")
     if len(cleaned) > LONGEST_REASON:
         raise ValidationError(
@@ -61,8 +66,12 @@ def clean_reason(reason: str) -> str:
     return cleaned
 
 
-def why_not_now(session: AgentSession, at: datetime, *, open_one: Disconnection | None = None) -> str:
+def why_not_now(
+    session: AgentSession, at: datetime, *, open_one: Disconnection | None = None, left_over: bool | None = None
+) -> str:
     """Why the state of this session or of its source does not allow a disconnection now; empty where it does.
+
+    Whether ours ended as still connected is looked up where the caller does not tell (`left_over`).
 
     `closing` alone is no reason for ever: a leftover entry is the manual's own use case, so once the time to confirm
     is over (or ours ended as still connected) the button reads *Send again*.
@@ -76,15 +85,17 @@ def why_not_now(session: AgentSession, at: datetime, *, open_one: Disconnection 
         return f"The source {source.name} is paused."
     if source.contract and source.contract.blocked_until and source.contract.is_blocked(at):
         until = source.contract.blocked_until
-        return f"The remote's rate limit refuses every request until {until:%H:%M} UTC."
-    if session.closing and not _may_send_again(session, at):
+        return f"The remote's rate limit refuses every request until {localtime(until):%H:%M %Z}."
+    if session.closing and not _may_send_again(session, at, left_over):
         return "The remote says that this session will be closed already."
     return kind_of(source).why_not(session)
 
 
-def _may_send_again(session: AgentSession, at: datetime) -> bool:
+def _may_send_again(session: AgentSession, at: datetime, left_over: bool | None) -> bool:
     if session.closing_since is None or session.closing_since + session.source.confirm_within <= at:
         return True
+    if left_over is not None:
+        return left_over
     return session.disconnections.filter(state=State.STILL_CONNECTED).exists()
 
 
@@ -117,6 +128,10 @@ def request_disconnection(
         size=0,
     )
     rows = [_row(operation, session, at, _send_by(at, sessions)) for session in sessions]
+    for row in rows:
+        if row.session_id in refusals:
+            # Never due: it is refused right after it was recorded, and no worker may be quicker.
+            row.not_before = row.send_by + timedelta(days=1)
     try:
         return _record(operation, rows, actor)
     except IntegrityError:
@@ -243,7 +258,18 @@ def _refuse_known(rows: list[Disconnection], refusals: dict[int, str], at: datet
 def cancel_disconnection(*, disconnection: Disconnection, actor: Actor) -> bool:
     """Take an order back before it is sent; False where it was sent, or over, already. Raises NotAllowed."""
     require(actor, Right.AGENT_DISCONNECT)
-    verdict = Verdict(
-        State.CANCELLED, Action.DISCONNECTION_CANCELLED, f"Cancelled by {actor.label} before it was sent."
-    )
-    return bool(outcomes.advance([disconnection], verdict, at=database_now(), still=Q(state=State.QUEUED), actor=actor))
+    still = Q(state=State.QUEUED)
+    return bool(outcomes.advance([disconnection], _cancelled(actor), at=database_now(), still=still, actor=actor))
+
+
+def _cancelled(actor: Actor) -> Verdict:
+    why = f"Cancelled by {actor.label} before it was sent."
+    return Verdict(State.CANCELLED, Action.DISCONNECTION_CANCELLED, why)
+
+
+def cancel_operation(*, operation: Operation, actor: Actor) -> int:
+    """The same for all of an operation that is still queued; returns how many were taken back."""
+    require(actor, Right.AGENT_DISCONNECT)
+    queued = list(operation.disconnections.filter(state=State.QUEUED))
+    still = Q(state=State.QUEUED)
+    return len(outcomes.advance(queued, _cancelled(actor), at=database_now(), still=still, actor=actor))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from time import sleep
 from typing import Any
@@ -15,6 +17,7 @@ from agents.clock import database_now
 from agents.credentials import CredentialUnreadable, Secret
 from agents.kinds import Finding, kind_of
 from agents.models import Contract, Credential, Source
+from agents.readings import stop_contract
 from apikeys.rights import Right, require
 from audit.actions import Action
 from audit.actors import Actor
@@ -50,25 +53,31 @@ def add_source(
     require(actor, Right.SOURCE_MANAGE)
     at = database_now()
     source.created_at = at
+    with _name_once(), transaction.atomic(durable=True):
+        _validate(source)
+        source.contract = _contract(contract or source.name, requests_per_minute)
+        source.save(force_insert=True)
+        _save_own(source, own)
+        for purpose, secret in secrets.items():
+            credentials.store(source, purpose, secret, at=at)
+        _one_contract_per_key(source)
+        record(
+            Action.SOURCE_ADDED,
+            actor=actor,
+            target=source.target,
+            **_settings(source),
+            keys_for=sorted(purpose.value for purpose in secrets),
+        )
+    return source
+
+
+@contextmanager
+def _name_once() -> Iterator[None]:
+    """Two people at once may give the same name; the constraint decides."""
     try:
-        with transaction.atomic(durable=True):
-            source.contract = _contract(contract or source.name, requests_per_minute)
-            _validate(source)
-            source.save(force_insert=True)
-            _save_own(source, own)
-            for purpose, secret in secrets.items():
-                credentials.store(source, purpose, secret, at=at)
-            _one_contract_per_key(source)
-            record(
-                Action.SOURCE_ADDED,
-                actor=actor,
-                target=source.target,
-                **_settings(source),
-                credentials=sorted(purpose.value for purpose in secrets),
-            )
+        yield
     except IntegrityError:
         raise ValidationError({"name": "There is a source with this name already."}) from None
-    return source
 
 
 def change_source(
@@ -84,9 +93,9 @@ def change_source(
     require(actor, Right.SOURCE_MANAGE)
     at = database_now()
     before = _settings(Source.objects.select_related("contract").get(pk=source.pk))
-    with transaction.atomic(durable=True):
-        source.contract = _contract(contract or source.name, requests_per_minute)
+    with _name_once(), transaction.atomic(durable=True):
         _validate(source)
+        source.contract = _contract(contract or source.name, requests_per_minute)
         source.save(update_fields=["name", "contract", "polling_seconds", "settle_seconds", "confirm_seconds"])
         _save_own(source, own)
         for purpose, secret in secrets.items():
@@ -103,6 +112,9 @@ def change_source(
 
 
 def _validate(source: Source) -> None:
+    for name in ("polling_seconds", "settle_seconds", "confirm_seconds"):
+        if not math.isfinite(getattr(source, name)):  # NaN is neither below nor above any limit.
+            raise ValidationError({name: "Enter a number."})
     source.full_clean(exclude=["created_at", "contract"])
 
 
@@ -113,10 +125,15 @@ def _save_own(source: Source, own: models.Model) -> None:
 
 
 def _contract(name: str, requests_per_minute: int) -> Contract:
+    wanted = Contract(name=name, requests_per_minute=requests_per_minute)
+    try:
+        wanted.full_clean(exclude=["blocked_until"], validate_unique=False)
+    except ValidationError as error:
+        wrong = error.message_dict
+        raise ValidationError({"contract" if key == "name" else key: texts for key, texts in wrong.items()}) from None
     contract, _ = Contract.objects.get_or_create(name=name, defaults={"requests_per_minute": requests_per_minute})
+    Contract.objects.filter(pk=contract.pk).update(requests_per_minute=requests_per_minute)
     contract.requests_per_minute = requests_per_minute
-    contract.full_clean(exclude=["blocked_until"], validate_unique=False)
-    contract.save(update_fields=["requests_per_minute"])
     return contract
 
 
@@ -162,7 +179,8 @@ def _read_anew(source: Source, *, forget: bool) -> None:
     """Read at once; under another remote or key, absence is believed only after two readings."""
     columns: dict[str, Any] = {"next_reading_at": None, "failures": 0}
     if forget:
-        columns |= {"read_begun_at": None, "previous_begun_at": None}
+        # A reading under way is of the old remote or key: without its lease, nothing of it is kept.
+        columns |= {"read_begun_at": None, "previous_begun_at": None, "reading_token": None, "reading_until": None}
     Source.objects.filter(pk=source.pk).update(**columns)
 
 
@@ -203,7 +221,12 @@ def _switch(source: Source, actor: Actor, action: Action, *, was_paused: bool) -
 def test_source(*, source: Source, actor: Actor) -> list[Finding]:
     """One call with each credential. One that works is no longer rejected, one that the remote turns down is."""
     require(actor, Right.SOURCE_MANAGE)
-    findings = list(kind_of(source).test(source, lambda: _wait_for_slot(source)))
+    findings = []
+    for finding in kind_of(source).test(source, lambda: _wait_for_slot(source)):
+        findings.append(finding)
+        if finding.refused_until:
+            stop_contract(source, finding.refused_until, database_now())
+            break
     at = database_now()
     with transaction.atomic(durable=True):
         for finding in findings:
@@ -215,7 +238,7 @@ def test_source(*, source: Source, actor: Actor) -> list[Finding]:
             actor=actor,
             target=source.target,
             findings={finding.purpose: finding.explanation for finding in findings},
-            works=all(finding.works for finding in findings),
+            works=[finding.purpose for finding in findings if finding.works],
         )
         _read_anew(source, forget=False)
     return findings

@@ -24,6 +24,8 @@ class Action(models.TextChoices):
     DISCONNECTION_CANCELLED = "disconnection.cancelled", "Cancelled"
     DISCONNECTION_CAME_BACK = "disconnection.came_back", "The agent came back with a new session"
     DISCONNECTION_SEEN_GONE = "disconnection.seen_gone", "Seen gone after the outcome was final"
+    # What was taken out of the console.
+    SESSIONS_EXPORTED = "sessions.exported", "Agent sessions exported"
     # Sources and credentials.
     SOURCE_ADDED = "source.added", "Source added"
     SOURCE_CHANGED = "source.changed", "Source changed"

@@ -10,12 +10,13 @@ from audit.actions import Action
 from audit.models import EventQuerySet
 
 LAST_SEQUENCE = 2**63 - 1
+WHOLE_NAME = forms.TextInput({"placeholder": "whole name"})
 
 
 class Moment(forms.DateTimeField):
     """A date and time in the reader's zone, as `<input type="datetime-local">` sends it."""
 
-    widget = forms.DateTimeInput(format="%Y-%m-%dT%H:%M:%S", attrs={"type": "datetime-local", "step": 1})
+    widget = forms.DateTimeInput(format="%Y-%m-%dT%H:%M:%S", attrs={"type": "datetime-local", "step": "any"})
 
     def to_python(self, value: Any) -> datetime | None:
         try:
@@ -43,13 +44,13 @@ class Moment(forms.DateTimeField):
 class FilterForm(forms.Form):
     """The filters of the audit page and the place in the list, all from the URL."""
 
-    actor = forms.CharField(required=False, max_length=200, help_text="The whole name, as the list shows it.")
+    actor = forms.CharField(required=False, max_length=200, widget=WHOLE_NAME)
     action = forms.ChoiceField(
         required=False,
         choices=[("", "Any"), *Action.choices],
         error_messages={"invalid_choice": "The log knows no action “%(value)s”."},
     )
-    target = forms.CharField(required=False, max_length=200, help_text="The whole name, as the list shows it.")
+    target = forms.CharField(required=False, max_length=200, widget=WHOLE_NAME)
     since = Moment(required=False, label="From")
     before = Moment(required=False, label="Before")
     operation = forms.UUIDField(

@@ -6,8 +6,9 @@ from typing import Any
 
 from celery import Celery
 from celery.platforms import SecurityWarning
-from celery.signals import beat_init, celeryd_init, setup_logging
+from celery.signals import import_modules, setup_logging, worker_ready, worker_shutting_down
 
+from console import worker_pulse
 from console.environment import stop_if_wrong
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
@@ -18,13 +19,15 @@ app.autodiscover_tasks()
 # It warns root of messages that run code when they are read (pickle); CELERY_ACCEPT_CONTENT allows JSON alone.
 warnings.filterwarnings("ignore", category=SecurityWarning)
 
+worker_ready.connect(worker_pulse.start)
+worker_shutting_down.connect(worker_pulse.stop)
+
 
 @setup_logging.connect
 def keep_django_logging(**kwargs: Any) -> None:
     """With a receiver here Celery leaves the logging as Django's LOGGING has set it."""
 
 
-@celeryd_init.connect
-@beat_init.connect
+@import_modules.connect  # The first thing that worker and beat do.
 def refuse_wrong_settings(**kwargs: Any) -> None:
     stop_if_wrong()

@@ -134,8 +134,8 @@ def one_of(*choices: str) -> Callable[[str], str]:
     return parse
 
 
-def make_private_folder(name: str, path: Path) -> None:
-    """Makes the folder that the setting `name` gives, for this user alone."""
+def make_private_folder(name: str, path: Path) -> bool:
+    """Makes the folder that the setting `name` gives, for this user alone. False, and a problem, where it can't."""
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not os.access(path, os.W_OK | os.X_OK):
@@ -148,6 +148,8 @@ def make_private_folder(name: str, path: Path) -> None:
                 "Give a folder that this user may write to, or mend its owner and mode.",
             )
         )
+        return False
+    return True
 
 
 def stop_if_wrong() -> None:

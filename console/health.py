@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from audit.triggers import triggers_missing
 from console import broker, heartbeats
 
 
@@ -55,10 +56,6 @@ def _worker() -> str | None:
 
 
 def _audit() -> str | None:
-    try:
-        from audit.triggers import triggers_missing
-    except ImportError:  # Until the audit app brings them.
-        return None
     return "The audit log's triggers are missing." if triggers_missing() else None
 
 

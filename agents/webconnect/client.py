@@ -15,6 +15,7 @@ from django.conf import settings
 from agents.clock import database_now
 from agents.credentials import Secret
 from agents.kinds import Accepted, Answer, AnswerLost, CredentialRejected, NotArrived, RateLimited, Refused
+from agents.storable import storable
 from agents.webconnect import transport
 from agents.webconnect.models import WebConnectSource
 
@@ -90,7 +91,18 @@ def error_body(response: transport.Response) -> tuple[str, str] | None:
         return None
     if not isinstance(parsed, dict):
         return "", ""
-    return str(parsed.get("code") or "")[:100], str(parsed.get("message") or "")[:500]
+    return _text(parsed.get("code"), 100), _text(parsed.get("message"), 500)
+
+
+def _text(value: Any, longest: int) -> str:
+    """A text that a database takes, whatever the remote sent; a list or an object as JSON."""
+    if value is None:
+        return ""
+    try:
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    except RecursionError:
+        return ""
+    return storable(text[:longest])
 
 
 def refused_until(response: transport.Response) -> datetime:

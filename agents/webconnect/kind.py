@@ -17,6 +17,7 @@ from agents.kinds import (
     NotArrived,
     RateLimited,
     ReadingFailed,
+    ReadRateLimited,
     ReadRejected,
     Refused,
     SourceKind,
@@ -26,6 +27,7 @@ from agents.models import AgentSession, Credential, Source
 from agents.versions import FIRST_DISCONNECTABLE
 from agents.webconnect import client, listing
 from agents.webconnect.forms import WebConnectForm
+from agents.webconnect.models import place
 from agents.webconnect.transport import Lost, NeverLeft
 
 READING, DISCONNECTING = Credential.Purpose.READING, Credential.Purpose.DISCONNECTING
@@ -97,7 +99,8 @@ def _test_reading(source: Source) -> Finding:
     except (NeverLeft, Lost) as error:
         return Finding(name, False, f"The remote can't be reached: {error}.")
     except ReadingFailed as error:
-        return Finding(name, False, str(error), rejected=isinstance(error, ReadRejected))
+        until = error.until if isinstance(error, ReadRateLimited) else None
+        return Finding(name, False, str(error), rejected=isinstance(error, ReadRejected), refused_until=until)
     return Finding(name, True, f"The remote answered with its list: {total:,} session{'s' if total != 1 else ''}.")
 
 
@@ -133,8 +136,8 @@ def _finding(name: str, answer: Answer) -> Finding:
             return Finding(
                 name, False, f"Status 401: the remote does not accept this key{_said(message)}.", rejected=True
             )
-        case RateLimited():
-            return Finding(name, False, "The remote's rate limit refuses every request for now.")
+        case RateLimited(until=until):
+            return Finding(name, False, "The remote's rate limit refuses every request for now.", refused_until=until)
         case NotArrived(message=message):
             return Finding(name, False, f"The remote can't be reached: {message}.")
         case AnswerLost(status=404):
@@ -171,7 +174,8 @@ WEBCONNECT = SourceKind(
     impact=impact,
     test=test,
     settings_form=WebConnectForm,
-    place=lambda source: source.webconnect.base_url,
+    place=lambda source: place(source.webconnect.base_url),
+    own="webconnect",
     facts=facts,
 )
 

@@ -48,10 +48,20 @@ class _Pages:
 
     def read(self, path: str) -> int:
         """Read one listing as far as it goes; returns the remote's count of its rows."""
-        start = 0
+        start = counted = 0
+        seen: set[str] = set()
         while True:
             page, total = self._page(path, start)
             start += len(page)
+            ids = {row["sessionId"] for row in page if _usable(row)}
+            if not page and start < counted:
+                # Said to be empty after it was said to go on: a list that shrank so fast can be read again.
+                total = counted
+            if ids and ids <= seen:
+                self.incomplete = "The remote sent the same sessions twice instead of its next ones."
+                return total
+            seen |= ids
+            counted = total
             if not page or start >= total or start > LAST_START:
                 if start < total <= REACHABLE:
                     self.incomplete = f"The remote counts {total:,} sessions and sent only {start:,}."
@@ -89,7 +99,7 @@ def parse(response: transport.Response) -> tuple[list[Any], int]:
     if not isinstance(rows, list):
         raise NotUnderstood("The list could not be read: the answer has no list of sessions in it.")
     total = body.get("totalSize")
-    return rows, total if isinstance(total, int) and total >= 0 else len(rows)
+    return rows, total if type(total) is int and total >= 0 else len(rows)
 
 
 def _failure(response: transport.Response) -> Exception:
@@ -131,12 +141,14 @@ def describe(remote: WebConnectSource, row: Mapping[str, Any]) -> dict[str, Any]
         "version_number": version_number(version),
         "closing": row.get("willBeClosed") is True,
         "supports_disconnection": row.get("supportingDisconnectApi") is not False,
-        "received": storable_json(dict(row)),
+        "received": storable_json(row),
     }
 
 
 def _text(value: Any, longest: int) -> str:
-    return "" if value is None else storable(str(value))[:longest]
+    if value is None:
+        return ""
+    return storable(value[:longest] if isinstance(value, str) else str(storable_json(value))[:longest])
 
 
 def started_at(text: str, time_zone: str) -> datetime | None:

@@ -23,8 +23,17 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def place(base_url: str) -> str:
+    """The same for every way to write the same base URL."""
+    parts = urlsplit(base_url)
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    return f"{parts.scheme}://{(parts.hostname or '').rstrip('.')}:{port}{parts.path.rstrip('/')}"
+
+
 def check_base_url(value: str) -> None:
     """`https` to anywhere, `http` only to this machine: the API key travels in a header."""
+    if any(char.isspace() or not char.isprintable() for char in value):
+        raise ValidationError("This is not a URL: there are spaces or marks in it that don't print.")
     try:
         parts = urlsplit(value)
         host, _ = parts.hostname or "", parts.port
@@ -43,8 +52,12 @@ def check_base_url(value: str) -> None:
 
 
 def check_proxy(value: str) -> None:
-    check = urlsplit(value)
-    if check.scheme not in ("http", "https") or not check.hostname:
+    try:
+        check = urlsplit(value)
+        host, _ = check.hostname, check.port
+    except ValueError:
+        raise ValidationError("Give the proxy as http://host:port.") from None
+    if check.scheme not in ("http", "https") or not host:
         raise ValidationError("Give the proxy as http://host:port.")
     if check.username is not None:
         raise ValidationError("A user name or password in a proxy's URL is not kept: use a proxy that needs none.")

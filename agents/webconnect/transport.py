@@ -61,8 +61,17 @@ class _Call:
         self.deadline, self.still_ours = deadline, still_ours
         self.left = False
         self.timed_out = False
+        self.lock = threading.Lock()
         self.over = False
         self.socket: socket.socket | None = None
+        #: The connection while it is being made: TLS takes the first socket object away, so this is another one of it.
+        self.connecting: socket.socket | None = None
+
+    def end(self) -> None:
+        with self.lock:
+            self.over = True
+            if self.connecting is not None:
+                self.connecting.close()
 
 
 _call: ContextVar[_Call | None] = ContextVar("webconnect_call", default=None)
@@ -104,10 +113,12 @@ class _Watchdog:
     @staticmethod
     def _end(call: _Call) -> None:
         call.timed_out = True
-        if call.socket is not None and not call.over:
-            with suppress(OSError):  # The other side may have been quicker.
-                # Not SSLSocket.shutdown: that takes the TLS state away under the thread that reads.
-                socket.socket.shutdown(call.socket, socket.SHUT_RDWR)
+        with call.lock:  # A call that is over has left its connection to the next one.
+            for each in (call.socket, call.connecting):
+                if each is not None and not call.over:
+                    with suppress(OSError):  # The other side may have been quicker.
+                        # Not SSLSocket.shutdown: that takes the TLS state away under the thread that reads.
+                        socket.socket.shutdown(each, socket.SHUT_RDWR)
 
 
 _watchdog = _Watchdog()
@@ -118,6 +129,14 @@ class _Noting:
 
     sock: Any
     _connecting = False
+
+    def _new_conn(self) -> socket.socket:
+        made: socket.socket = super()._new_conn()  # type: ignore[misc]
+        call = _call.get()
+        if call:
+            with call.lock:
+                call.connecting = made.dup()
+        return made
 
     def connect(self) -> None:
         self._connecting = True
@@ -220,7 +239,11 @@ def call(
             allow_redirects=False,
             stream=True,
         ) as response:
-            return Response(response.status_code, response.headers, _body(response))
+            body = _body(response)
+            if under_way.timed_out:
+                # Where an answer has no length, the end that the watchdog made looks like its own.
+                raise Lost(_in_words(TimeoutError(), under_way, limits))
+            return Response(response.status_code, response.headers, body)
     except NeverLeft:
         raise
     except (requests.RequestException, OSError, ValueError) as error:
@@ -229,7 +252,7 @@ def call(
             raise NeverLeft(_in_words(error, under_way, limits)) from None
         raise Lost(_in_words(error, under_way, limits)) from None
     finally:
-        under_way.over = True
+        under_way.end()
         _call.reset(token)
 
 

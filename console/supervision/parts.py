@@ -9,6 +9,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections
+from django.utils import timezone
 
 from console import broker, bundled_redis, heartbeats
 from console.supervision.child import Child, Look
@@ -43,13 +44,17 @@ def redis_part(data_dir: Path) -> Child:
 
 def _worker(hostname: str, env: dict[str, str]) -> Child:
     command = _celery("worker", "--hostname", hostname, "--loglevel", "INFO", "--without-gossip", "--without-mingle")
-    return Child("worker", command, env, stage=2, look=_row_look(f"{heartbeats.WORKER}{hostname}"))
+    return Child("worker", command, env, stage=2, look=_row_look(heartbeats.worker(hostname)))
 
 
 def _beat(env: dict[str, str]) -> Child:
-    return Child(
-        "beat", _celery("beat", "--loglevel", "WARNING", "--pidfile="), env, stage=3, look=_row_look(heartbeats.BEAT)
-    )
+    def a_worker_is_at_work() -> bool:
+        """It writes the row that beat asks for, so without one nothing can be told of beat."""
+        return heartbeats.any_worker_since(timezone.now() - settings.CONSOLE_HEARTBEAT_SILENCE)
+
+    command = _celery("beat", "--loglevel", "WARNING", "--pidfile=")
+    # Last, so that the page is there sooner: each start is two seconds of imports.
+    return Child("beat", command, env, stage=3, look=_row_look(heartbeats.BEAT, fair=a_worker_is_at_work))
 
 
 def _web(port: int, env: dict[str, str]) -> Child:
@@ -81,7 +86,7 @@ def _get_status(port: int, path: str) -> int | None:
         connection.close()
 
 
-def _row_look(name: str) -> Callable[[], Look]:
+def _row_look(name: str, *, fair: Callable[[], bool] = lambda: True) -> Callable[[], Look]:
     """Beating when the row has changed since the last look: no clock is compared with another."""
     before: datetime | None = None
 
@@ -91,6 +96,8 @@ def _row_look(name: str) -> Callable[[], Look]:
         if broker.trouble():
             return Look.UNFAIR
         try:
+            if not fair():
+                return Look.UNFAIR
             now = heartbeats.last(name)
         except DatabaseError:
             return Look.UNFAIR

@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -29,21 +29,23 @@ class RunFile:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._lock.seek(0)
-            raise AlreadyRunning(self._lock.read().strip()) from None
+            with self._lock:
+                raise AlreadyRunning(self._lock.read().strip()) from None
         self._lock.truncate(0)
         self._lock.write(str(os.getpid()))
         self._lock.flush()
 
-    def note(self, running: Iterable[Identity]) -> None:
+    def note(self, running: Mapping[str, Identity]) -> None:
         draft = self._children.with_suffix(".draft")
-        draft.write_text(json.dumps([asdict(identity) for identity in running]))
+        draft.write_text(json.dumps({name: asdict(identity) for name, identity in running.items()}, indent=1))
         draft.replace(self._children)
 
     def leftovers(self) -> list[Identity]:
+        """Those of the `up` before that still run; the same number with another start is another process."""
         try:
             noted = json.loads(self._children.read_text())
-            return [identity for identity in (Identity(**each) for each in noted) if identity.is_alive()]
-        except (FileNotFoundError, ValueError, TypeError):
+            return [identity for identity in (Identity(**each) for each in noted.values()) if identity.is_alive()]
+        except (FileNotFoundError, ValueError, TypeError, AttributeError):
             return []
 
     def close(self) -> None:

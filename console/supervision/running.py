@@ -46,9 +46,10 @@ class Started:
 
     def _read(self, say: Callable[[str], None]) -> None:
         assert self._process.stdout
-        for line in self._process.stdout:
-            if line.strip():
-                say(line.rstrip())
+        with self._process.stdout as lines:
+            for line in lines:
+                if line.strip():
+                    say(line.rstrip())
 
     def wait(self) -> int:
         # While it is not reaped its number is taken, so that this can reach no other group than its own.

@@ -88,7 +88,7 @@ class Supervisor:
         output: Output,
         *,
         waits: Waits | None = None,
-        note_running: Callable[[list[Identity]], None] = lambda running: None,
+        note_running: Callable[[dict[str, Identity]], None] = lambda running: None,
         all_ready: Callable[[], None] = lambda: None,
     ) -> None:
         self._slots = sorted((Slot(child) for child in children), key=lambda slot: slot.child.stage)
@@ -262,7 +262,8 @@ class Supervisor:
                 signal.signal(number, handler)
 
     def _note(self) -> None:
-        self._note_running([slot.running.identity for slot in self._slots if slot.running and slot.running.identity])
+        running = {slot.child.name: slot.running.identity for slot in self._slots if slot.running}
+        self._note_running({name: identity for name, identity in running.items() if identity})
 
     def _say(self, text: str) -> None:
         self._output.line("up", text)
