@@ -62,9 +62,7 @@ type LiveView[**P] = Callable[Concatenate[PageRequest, Look, P], HttpResponse]
 type View[**P] = Callable[Concatenate[PageRequest, P], HttpResponse]
 
 
-def follows[**P](
-    *, also: Callable[[], object] = lambda: None
-) -> Callable[[LiveView[P]], View[P]]:
+def follows[**P](*, also: Callable[[], object] = lambda: None) -> Callable[[LiveView[P]], View[P]]:
     """A page that live.js follows; `also` is what else it shows that changes without an event or a reading."""
 
     def decorate(view: LiveView[P]) -> View[P]:

@@ -45,9 +45,7 @@ def offers_for(sessions: Sequence[AgentSession], actor: Actor, at: datetime) -> 
     return [_offer(each, actor, at, open_ones.get(each.pk), each.pk in left_over) for each in sessions]
 
 
-def _offer(
-    session: AgentSession, actor: Actor, at: datetime, open_one: Disconnection | None, left_over: bool
-) -> Offer:
+def _offer(session: AgentSession, actor: Actor, at: datetime, open_one: Disconnection | None, left_over: bool) -> Offer:
     why_not = why_not_now(session, at, open_one=open_one, left_over=left_over)
     if Right.AGENT_DISCONNECT not in actor.rights and not (open_one or session.ended_at):
         why_not = NO_RIGHT
