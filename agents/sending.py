@@ -49,6 +49,8 @@ logger = logging.getLogger(__name__)
 
 #: Set when the worker is asked to stop: what is not claimed stays queued for the next one.
 stopping = threading.Event()
+#: Seconds in which results are gathered, to be written at once.
+_MOMENT = 0.05
 _draining: set[UUID] = set()
 _draining_lock = threading.Lock()
 
@@ -132,13 +134,19 @@ class _Drain:
         while True:
             pause = self._send_some()
             if self.under_way:
-                timeout = longest if pause is None else min(pause, longest)
-                done, self.under_way = wait(self.under_way, timeout, return_when=FIRST_COMPLETED)
-                write_results([future.result() for future in done])
+                self._write_some(longest if pause is None else min(pause, longest), gather=not pause)
             elif pause is None:
                 return
             else:
                 stopping.wait(min(pause, longest))
+
+    def _write_some(self, timeout: float, *, gather: bool) -> None:
+        """Write what comes back next; `gather`: where no slot is waited for, with whatever follows in a moment."""
+        done, self.under_way = wait(self.under_way, timeout, return_when=FIRST_COMPLETED)
+        if gather and self.under_way:
+            more, self.under_way = wait(self.under_way, _MOMENT)
+            done |= more
+        write_results([future.result() for future in done])
 
     def _send_some(self) -> float | None:
         """Claim and call what may be sent now; after how many seconds more may be, None where nothing is known of."""
@@ -350,18 +358,20 @@ def _write(source: Source, rows: list[Disconnection], answer: Answer, at: dateti
 
 
 def _accept(source: Source, rows: list[Disconnection], answer: Accepted, at: datetime) -> list[Disconnection]:
+    def within(pks: list[UUID]) -> None:
+        outcomes.end_attempts(pks, at, Attempt.Result.ACCEPTED, status=answer.status)
+        outcomes.hurry([source.pk], at + settings.CONSOLE_CONFIRM_PAUSE / 4)
+
     # Not the end of an earlier attempt whose answer was lost.
     verdict = outcomes.accepted(source, "The remote accepted the request.", at)
-    moved = advance(
+    return advance(
         rows,
         replace(verdict, columns=verdict.columns | {"attempt_ended_at": at}),
         at=at,
         still=outcomes.ours(rows),
         data=lambda row: {"attempt": row.tries, "status": answer.status},
-        within=lambda pks: outcomes.end_attempts(pks, at, Attempt.Result.ACCEPTED, status=answer.status),
+        within=within,
     )
-    outcomes.hurry([source.pk], at + settings.CONSOLE_CONFIRM_PAUSE / 4)
-    return moved
 
 
 def _requeue(
