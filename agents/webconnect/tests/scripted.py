@@ -37,9 +37,8 @@ class Peer:
                 return data
             data += part
         head, _, body = data.partition(b"\r\n\r\n")
-        length = next(
-            (int(x.split(b":")[1]) for x in head.split(b"\r\n") if x.lower().startswith(b"content-length")), 0
-        )
+        said = [line.split(b":")[1] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")]
+        length = int(said[0]) if said else 0
         while len(body) < length:
             body += self.connection.recv(65536)
         return head + b"\r\n\r\n" + body

@@ -120,7 +120,7 @@ def test_it_asks_right_before_the_first_byte_whether_it_still_may():
 # --- Its answer is lost -------------------------------------------------------------------------------------------
 
 
-def lost(script, match="", limits=LIMITS, **kwargs):
+def lost(script, match=None, limits=LIMITS, **kwargs):
     with Scripted(script) as server, pytest.raises(Lost, match=match) as caught:
         call(server.url, limits=limits, **kwargs)
     assert len(server.requests) == 1, "an answer that is lost is asked for once"
@@ -177,9 +177,13 @@ def test_a_trickled_body_without_a_length_is_not_taken_for_whole():
 
 def test_a_trickled_answer_over_tls_ends_at_the_limit(tmp_path):
     context, trusted = make_certificate(tmp_path)
-    with Scripted(lambda peer: (peer.request(), peer.trickle(answer(200, b" " * 500))), tls=context) as server:
-        with pytest.raises(Lost, match=r"within 0.4 s"):
-            call(server.url, limits=SHORT, ca_bundle=trusted)
+
+    def script(peer):
+        peer.request()
+        peer.trickle(answer(200, b" " * 500))
+
+    with Scripted(script, tls=context) as server, pytest.raises(Lost, match="within 0.4 s"):
+        call(server.url, limits=SHORT, ca_bundle=trusted)
 
 
 def test_a_body_beyond_8_mb_is_lost():
@@ -230,9 +234,8 @@ def test_after_a_lost_answer_the_next_call_is_whole():
 
 
 def test_it_follows_no_redirect():
-    with Scripted(always(answer(200))) as elsewhere:
-        with Scripted(always(answer(302, Location=elsewhere.url))) as server:
-            assert call(server.url).status == 302
+    with Scripted(always(answer(200))) as elsewhere, Scripted(always(answer(302, Location=elsewhere.url))) as server:
+        assert call(server.url).status == 302
 
     assert elsewhere.requests == []
 
@@ -310,7 +313,10 @@ def test_one_watchdog_ends_many_calls():
             call(server.url, limits=limits)
         return True
 
-    with Scripted(lambda peer: (peer.request(), peer.trickle(answer(200, b" " * 5000)))) as server:
-        with ThreadPoolExecutor(16) as threads:
-            assert all(threads.map(one, range(24)))
+    def script(peer):
+        peer.request()
+        peer.trickle(answer(200, b" " * 5000))
+
+    with Scripted(script) as server, ThreadPoolExecutor(16) as threads:
+        assert all(threads.map(one, range(24)))
     assert len([each for each in threading.enumerate() if each.name == "call-watchdog"]) == 1
