@@ -25,7 +25,19 @@ def read(status, body=b"", **headers):
 @pytest.mark.parametrize("status", [200, 201, 202, 204])
 @pytest.mark.parametrize("body", [b"", b" \r\n", b"{}", b"[]", b"null", b'"ok"', b'{"code": "E1"}'])
 def test_2xx_with_an_empty_or_json_body_is_accepted(status, body):
-    assert read(status, body) == Accepted(status)
+    assert read(status, body, **{"Content-Length": str(len(body))}) == Accepted(status)
+
+
+def test_an_empty_body_counts_only_where_it_was_meant():
+    assert read(200, **{"Content-Length": "0"}) == read(200, **{"Transfer-Encoding": "chunked"}) == Accepted(200)
+    assert isinstance(read(200), AnswerLost)
+
+
+def test_an_answer_that_breaks_off_in_its_headers_is_lost():
+    with Scripted(lambda peer: (peer.request(), peer.send(b"HTTP/1.1 200 OK\r\nContent-Le"))) as server:
+        found = client.disconnect(WebConnectSource(base_url=server.url), Secret("k"), "s1", "e")
+
+    assert isinstance(found, AnswerLost)
 
 
 @pytest.mark.parametrize("body", [b"OK", b"<html>", b"{", b"\xff\xfe\x00", b"[" * 100_000, b"1" * 5000])
