@@ -36,6 +36,7 @@ fix:
 	@scripts/set-up dev
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+	$(BIN)/python scripts/settings_table.py
 	-git ls-files -z -- '*.html' | xargs -0 $(BIN)/djade --target-version 6.1
 
 bench:

@@ -7,9 +7,10 @@ class AgentsConfig(AppConfig):
     name = "agents"
 
     def ready(self) -> None:
-        from celery.signals import worker_ready, worker_shutting_down
+        from celery.signals import celeryd_after_setup, worker_shutting_down
 
-        worker_ready.connect(_start_sweeper, weak=False)
+        # Not `worker_ready`, which waits for Redis: the sweep is what works without it.
+        celeryd_after_setup.connect(_start_sweeper, weak=False)
         worker_shutting_down.connect(_stop_sweeper, weak=False)
 
 

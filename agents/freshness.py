@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from django.conf import settings
 from django.db.models import Count, Prefetch, Q
 from django.urls import reverse
 
 from agents.kinds import SourceKind, all_kinds, kind_of
 from agents.models import AgentSession, Credential, Source
+from agents.sending import is_stale
 
 #: A reading is worth a word only when it takes longer than this.
 _NOTICEABLE = timedelta(seconds=2)
@@ -77,14 +77,9 @@ def state_of(source: Source, at: datetime) -> SourceState:
         return SourceState(Freshness.NEVER, None)
     if source.incomplete:
         return SourceState(Freshness.INCOMPLETE, read_at)
-    if read_at < at - stale_after(source):
+    if is_stale(source, at):
         return SourceState(Freshness.STALE, read_at)
     return SourceState(Freshness.FRESH, read_at)
-
-
-def stale_after(source: Source) -> timedelta:
-    longest: timedelta = max(settings.CONSOLE_STALE, source.polling * 2)
-    return longest
 
 
 def _reading_rejected_at(source: Source) -> datetime | None:

@@ -13,13 +13,14 @@ from typing import Any, Concatenate
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.cache import get_conditional_response, patch_vary_headers
 
 from agents.clock import database_now
 from agents.freshness import ShownSource, sources_with_states
-from apikeys.pages import PageRequest
+from apikeys.pages import PageRequest, View
 from audit.models import Head
 
 #: Between two looks while something that is shown is in motion.
@@ -59,7 +60,6 @@ def is_look(request: PageRequest) -> bool:
 
 
 type LiveView[**P] = Callable[Concatenate[PageRequest, Look, P], HttpResponse]
-type View[**P] = Callable[Concatenate[PageRequest, P], HttpResponse]
 
 
 def follows[**P](*, also: Callable[[], object] = lambda: None) -> Callable[[LiveView[P]], View[P]]:
@@ -67,7 +67,7 @@ def follows[**P](*, also: Callable[[], object] = lambda: None) -> Callable[[Live
 
     def decorate(view: LiveView[P]) -> View[P]:
         @wraps(view)
-        def looked_at(request: PageRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        def looked_at(request: PageRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
             look = _look(request, also())
             response = get_conditional_response(request, etag=look.etag) or view(request, look, *args, **kwargs)
             if response.status_code in (200, 304):

@@ -164,6 +164,10 @@ class Reading(models.Model):
     def __str__(self) -> str:
         return f"reading {self.pk} of {self.source_id}"
 
+    @property
+    def took(self) -> timedelta:
+        return self.ended_at - self.begun_at
+
 
 class AgentSessionQuerySet(models.QuerySet["AgentSession"]):
     def live(self) -> AgentSessionQuerySet:
@@ -288,7 +292,8 @@ class DisconnectionQuerySet(models.QuerySet["Disconnection"]):
 
     def sendable(self) -> DisconnectionQuerySet:
         """Queued, or to be sent again because a reading still lists the session after a lost answer."""
-        return self.filter(Q(state=State.QUEUED) | Q(state=State.SENDING, resend=True))
+        still_listed = Q(session__ended_at=None, session__absent_since=None, session__closing=False)
+        return self.filter(Q(state=State.QUEUED) | Q(state=State.SENDING, resend=True) & still_listed)
 
     def due(self, at: datetime) -> DisconnectionQuerySet:
         return self.sendable().filter(not_before__lte=at)
@@ -372,6 +377,10 @@ class Disconnection(models.Model):
     @property
     def target(self) -> Target:
         return Target("disconnection", str(self.pk), f"{self.agent_id_then} ({self.session_id_then})")
+
+    @property
+    def last_step_at(self) -> datetime:
+        return self.finished_at or self.accepted_at or self.attempt_ended_at or self.requested_at
 
     @property
     def is_open(self) -> bool:

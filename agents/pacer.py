@@ -96,7 +96,7 @@ def take_for_reading(contract_id: int, *, purpose: Purpose, posts_wait: bool) ->
     slots = take(contract_id, purpose=purpose)
     if not slots.taken and not slots.blocked and posts_wait and purpose is Purpose.CONFIRMING:
         slots = _book(contract_id)
-    if slots.taken:
+    if slots.taken and row.requests_per_minute:
         pause = slots.wait + 2 * spacing(row.requests_per_minute)
         Contract.objects.filter(pk=contract_id).update(next_reading_at=EpochNow() + Value(pause))
     return slots

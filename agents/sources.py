@@ -238,7 +238,7 @@ def test_source(*, source: Source, actor: Actor) -> list[Finding]:
             actor=actor,
             target=source.target,
             findings={finding.purpose: finding.explanation for finding in findings},
-            works=all(finding.works for finding in findings),
+            works=[finding.purpose for finding in findings if finding.works],
         )
         _read_anew(source, forget=False)
     return findings

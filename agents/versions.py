@@ -16,3 +16,8 @@ def version_number(text: str) -> int | None:
         return None
     major, minor, patch = (int(part or 0) for part in match.groups())
     return (major * _PART + minor) * _PART + patch
+
+
+def version_number_exactly(text: str) -> int | None:
+    """The same for text that is a version and nothing else."""
+    return version_number(text) if _VERSION.fullmatch(text.strip()) else None

@@ -6,8 +6,10 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, cast
 
 from allauth.account.decorators import reauthentication_required
+from allauth.account.internal.flows.reauthentication import is_reauthentication_required
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django_htmx.http import HttpResponseClientRedirect
 
@@ -28,14 +30,14 @@ class PageRequest(HttpRequest):
     htmx: "HtmxDetails"
 
 
-type View[**P] = Callable[Concatenate[PageRequest, P], HttpResponse]
+type View[**P] = Callable[Concatenate[PageRequest, P], HttpResponseBase]
 
 
 def require_sign_in[**P](view: View[P]) -> View[P]:
     """Anybody signed in; somebody who is not is asked to."""
 
     @wraps(view)
-    def guarded(request: PageRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+    def guarded(request: PageRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         if not request.user.is_authenticated:
             return _ask_to_sign_in(request)
         return view(request, *args, **kwargs)
@@ -49,7 +51,7 @@ def require_right[**P](right: Right) -> Callable[[View[P]], View[P]]:
     def decorate(view: View[P]) -> View[P]:
         @require_sign_in
         @wraps(view)
-        def guarded(request: PageRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        def guarded(request: PageRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
             require(request.actor, right)
             return view(request, *args, **kwargs)
 
@@ -65,6 +67,14 @@ def require_confirmation[**P](view: View[P]) -> View[P]:
     `require_right`.
     """
     return cast(View[P], reauthentication_required(view, allow_get=True))
+
+
+def has_confirmed(request: PageRequest) -> bool:
+    """Whether the password was given lately.
+
+    A view that takes secrets asks for itself: what waits for `require_confirmation` lies in the session, in plain text.
+    """
+    return not is_reauthentication_required(request, app="")
 
 
 def not_allowed(request: HttpRequest, error: NotAllowed) -> HttpResponse:

@@ -17,6 +17,11 @@ WORKER = "worker "
 FORGET_AFTER = timedelta(days=1)
 
 
+def worker(hostname: str) -> str:
+    """The name of a worker's row; `hostname` is what Celery calls the worker."""
+    return f"{WORKER}{hostname}"
+
+
 def write(name: str) -> None:
     row = Heartbeat(name=name, at=timezone.now())
     Heartbeat.objects.bulk_create([row], update_conflicts=True, unique_fields=["name"], update_fields=["at"])

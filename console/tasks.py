@@ -8,12 +8,13 @@ from console import heartbeats
 
 @shared_task(bind=True, name="console.worker_alive")
 def worker_alive(self: Any) -> None:
-    heartbeats.write(f"{heartbeats.WORKER}{self.request.hostname}")
+    heartbeats.write(heartbeats.worker(self.request.hostname))
 
 
 @shared_task(name="console.beat_alive")
 def beat_alive() -> None:
     heartbeats.write(heartbeats.BEAT)
+    heartbeats.forget_old()
 
 
 @shared_task(name="console.clear_sign_ins")

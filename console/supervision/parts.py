@@ -44,7 +44,7 @@ def redis_part(data_dir: Path) -> Child:
 
 def _worker(hostname: str, env: dict[str, str]) -> Child:
     command = _celery("worker", "--hostname", hostname, "--loglevel", "INFO", "--without-gossip", "--without-mingle")
-    return Child("worker", command, env, stage=2, look=_row_look(f"{heartbeats.WORKER}{hostname}"))
+    return Child("worker", command, env, stage=2, look=_row_look(heartbeats.worker(hostname)))
 
 
 def _beat(env: dict[str, str]) -> Child:

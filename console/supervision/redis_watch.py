@@ -7,20 +7,26 @@ from collections.abc import Callable
 from console import broker
 
 
-def say_when_redis_is_away(say: Callable[[str], None], *, every: float) -> None:
-    threading.Thread(target=_watch, args=(say, every), name="redis watch", daemon=True).start()
+class RedisWatch:
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._away = False
 
+    def start(self, *, every: float) -> None:
+        threading.Thread(target=self._look_for_ever, args=(every,), name="redis watch", daemon=True).start()
 
-def _watch(say: Callable[[str], None], every: float) -> None:
-    away = False
-    while True:
+    def _look_for_ever(self, every: float) -> None:
+        while True:
+            self.look()
+            time.sleep(every)
+
+    def look(self) -> None:
         trouble = broker.trouble()
-        if trouble and not away:
-            say(
-                f"Redis at {broker.place()} (REDIS_URL) does not answer: {trouble}. It is tried again and again; "
+        if trouble and not self._away:
+            self._say(
+                f"Redis at {broker.place()} (REDIS_URL) does not answer: {trouble} It is tried again and again; "
                 "meanwhile workers find their work in the database, a little later."
             )
-        elif away and not trouble:
-            say(f"Redis at {broker.place()} answers again.")
-        away = bool(trouble)
-        time.sleep(every)
+        elif self._away and not trouble:
+            self._say(f"Redis at {broker.place()} answers again.")
+        self._away = bool(trouble)

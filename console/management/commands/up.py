@@ -18,7 +18,7 @@ from console.people.links import AlreadySetUp, setup_link
 from console.supervision.demo import make_demo_source
 from console.supervision.output import Output
 from console.supervision.parts import parts
-from console.supervision.redis_watch import say_when_redis_is_away
+from console.supervision.redis_watch import RedisWatch
 from console.supervision.run_file import AlreadyRunning, RunFile, end_all
 from console.supervision.static_files import collect_if_changed
 from console.supervision.supervisor import Supervisor, Waits
@@ -105,7 +105,7 @@ def _prepare(say: Say) -> None:
     call_command("migrate", interactive=False, verbosity=0)
     collect_if_changed()
     if settings.REDIS_URL:
-        say_when_redis_is_away(say, every=settings.CONSOLE_HEARTBEAT.total_seconds())
+        RedisWatch(say).start(every=settings.CONSOLE_HEARTBEAT.total_seconds())
     else:
         _prepare_redis()
     connection.close()

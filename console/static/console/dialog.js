@@ -43,5 +43,5 @@ document.addEventListener("click", (event) => {
 dialog?.addEventListener("close", () => {
   dialog.replaceChildren();
   const again = opener?.isConnected ? opener : opener?.id && document.getElementById(opener.id);
-  (again || document.getElementById("live"))?.focus({ preventScroll: true });
+  (again || document.getElementById("main")).focus({ preventScroll: true });
 });

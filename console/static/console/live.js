@@ -62,11 +62,12 @@ async function show(html, filtered) {
   const focused = document.activeElement;
   await htmx.swap({ text: html, target: region(), swap: "outerMorph", sourceElement: document.body });
   document.dispatchEvent(new CustomEvent("console:updated"));
-  if (filtered) say(region().querySelector("[data-found], .empty h2")?.textContent.trim() ?? "");
+  if (filtered) say(region().querySelector("[data-found], .empty h2, .notice")?.textContent.trim() ?? "");
   else announce(before, spoken(region()));
   if (focused !== document.body && !focused.isConnected) {
     // What had the focus is gone (a row that ended): stay at its place, not at the top of the page.
     const again = focused.id && document.getElementById(focused.id);
+    if (!again) region().tabIndex = -1; // set here: the morph takes off what the server did not send
     (again || region()).focus({ preventScroll: true });
   }
 }
@@ -135,6 +136,7 @@ function follow(form) {
   const url = new URL(form.action || location.href);
   url.search = new URLSearchParams([...new FormData(form)].filter(([, value]) => value !== "")).toString();
   if (url.href === location.href) return;
+  form.querySelector("[data-clear]")?.toggleAttribute("hidden", !url.search);
   history.replaceState(null, "", url);
   etag = undefined;
   look({ filtered: true });
@@ -142,7 +144,6 @@ function follow(form) {
 
 if (region()) {
   etag = region().dataset.liveEtag;
-  region().tabIndex = -1;
   document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : look()));
   addEventListener("online", () => look());
   addEventListener("pageshow", (event) => event.persisted && look());

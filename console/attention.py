@@ -1,0 +1,78 @@
+"""What an administrator should look at now: sources, outcomes, and the console's own parts."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.utils import timezone
+
+from agents.freshness import Freshness, ShownSource
+from agents.models import Disconnection
+from agents.states import State
+from audit.triggers import triggers_missing
+from console import heartbeats
+
+#: Outcomes that leave something to be done, and for how long the overview reminds of them.
+LEFT_OPEN = {
+    State.STILL_CONNECTED: "is still connected",
+    State.UNKNOWN: "may still be connected: nobody can say",
+    State.FAILED: "could not be disconnected",
+}
+REMIND_FOR = timedelta(days=1)
+MOST = 5
+
+
+@dataclass(frozen=True)
+class Item:
+    """`kind` is a notice's: error, warn or info."""
+
+    kind: str
+    title: str
+    text: str
+    url: str = ""
+    at: datetime | None = None
+
+
+def of_the_console() -> list[Item]:
+    """Its own parts: these change without an event or a reading."""
+    items = []
+    if not heartbeats.any_worker_since(timezone.now() - settings.CONSOLE_HEARTBEAT_SILENCE):
+        text = "Nothing is read and nothing is sent until one runs; what was asked for waits, up to its deadline."
+        items.append(Item("error", "No worker is at work.", text))
+    if triggers_missing():
+        text = "Until the next migrate, the database itself would not refuse to change it."
+        items.append(Item("error", "The audit log is unprotected.", text))
+    return items
+
+
+def of_sources(sources: list[ShownSource]) -> Iterator[Item]:
+    for each in sources:
+        advice = each.freshness.advice(each.source)
+        if advice:
+            kind = "error" if each.freshness.state in _SEVERE else "warn"
+            words = _WORDS[each.freshness.state]
+            url = each.source.get_absolute_url()
+            yield Item(kind, f"{each.source.name} {words}.", advice, url, each.freshness.since)
+
+
+_SEVERE = {Freshness.UNREACHABLE, Freshness.REJECTED}
+_WORDS = {
+    Freshness.PAUSED: "is paused",
+    Freshness.REFUSED: "is refused by the rate limit",
+    Freshness.REJECTED: "rejects the credential",
+    Freshness.UNREACHABLE: "can't be read",
+    Freshness.INCOMPLETE: "can't be read completely",
+    Freshness.STALE: "was not read for a while",
+}
+
+
+def of_outcomes(at: datetime) -> Iterator[Item]:
+    """Disconnections of late that left their session, or perhaps left it, where it was."""
+    late = Disconnection.objects.filter(state__in=list(LEFT_OPEN), finished_at__gte=at - REMIND_FOR, seen_gone_at=None)
+    rows = list(late.select_related("operation").order_by("-finished_at", "pk")[: MOST + 1])
+    for row in rows[:MOST]:
+        title = f"{row.agent_id_then} {LEFT_OPEN[State(row.state)]}."
+        yield Item("warn", title, row.explanation, row.operation.get_absolute_url(), row.finished_at)
+    if len(rows) > MOST:
+        yield Item("warn", "More disconnections left something open.", "The list of operations has them all.")
