@@ -328,9 +328,7 @@ def in_state(operation: Operation, state: State, *, within: float = PATIENCE) ->
 def finished(operation: Operation, *, within: float = PATIENCE) -> list[Disconnection]:
     """The operation's rows, as soon as all are final."""
     rows = Disconnection.objects.filter(operation=operation)
-    wait_for(
-        lambda: not rows.open().exists(), within=within, what=f"an end of {operation.pk}: {_as_it_is(operation)}"
-    )
+    wait_for(lambda: not rows.open().exists(), within=within, what=f"an end of {operation.pk}: {_as_it_is(operation)}")
     return list(rows.select_related("session").order_by("pk"))
 
 
