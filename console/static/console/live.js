@@ -62,7 +62,7 @@ async function show(html, filtered) {
   const focused = document.activeElement;
   await htmx.swap({ text: html, target: region(), swap: "outerMorph", sourceElement: document.body });
   document.dispatchEvent(new CustomEvent("console:updated"));
-  if (filtered) say(region().querySelector("[data-found], .empty h2")?.textContent.trim() ?? "");
+  if (filtered) say(region().querySelector("[data-found], .empty h2, .notice")?.textContent.trim() ?? "");
   else announce(before, spoken(region()));
   if (focused !== document.body && !focused.isConnected) {
     // What had the focus is gone (a row that ended): stay at its place, not at the top of the page.
@@ -136,6 +136,7 @@ function follow(form) {
   const url = new URL(form.action || location.href);
   url.search = new URLSearchParams([...new FormData(form)].filter(([, value]) => value !== "")).toString();
   if (url.href === location.href) return;
+  form.querySelector("[data-clear]")?.toggleAttribute("hidden", !url.search);
   history.replaceState(null, "", url);
   etag = undefined;
   look({ filtered: true });
