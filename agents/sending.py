@@ -56,9 +56,9 @@ _draining_lock = threading.Lock()
 
 
 def due_operations(at: datetime) -> list[UUID]:
-    """The operations that have something to send now, those of one session first."""
-    due = Disconnection.objects.due(at).filter(_sendable_source(at))
-    return list(due.order_by("operation__size", "operation_id").values_list("operation_id", flat=True).distinct())
+    """The operations that have something to send now and that this process does not send already; single ones first."""
+    due = Disconnection.objects.due(at).filter(_sendable_source(at)).order_by("operation__size", "operation_id")
+    return [pk for pk in due.values_list("operation_id", flat=True).distinct() if pk not in _draining]
 
 
 def _sendable_source(at: datetime) -> Q:
@@ -67,11 +67,13 @@ def _sendable_source(at: datetime) -> Q:
     return Q(source__paused_at=None) & ~Q(source__in=rejected.values("source")) & ~blocked
 
 
-def send_operation(operation_id: UUID) -> None:
-    """Send what is due of an operation, until nothing is. Where this process does so already, it goes on alone."""
+def send_operation(operation_id: UUID) -> bool:
+    """Send what is due of an operation, until nothing is; True where something was sent.
+
+    Where this process does so already, it goes on alone.
+    """
     with _alone(operation_id) as alone:
-        if alone:
-            _Drain(operation_id).run()
+        return alone and _Drain(operation_id).run()
 
 
 @contextmanager
@@ -128,15 +130,16 @@ class _Drain:
         self.purpose = pacer.Purpose.BULK if self.bulk else pacer.Purpose.INTERACTIVE
         self.width = settings.CONSOLE_WORKER_THREADS if self.bulk else 1
         self.under_way: set[Future[_Result]] = set()
+        self.sent = False
 
-    def run(self) -> None:
+    def run(self) -> bool:
         longest = settings.CONSOLE_SWEEP.total_seconds()
         while True:
             pause = self._send_some()
             if self.under_way:
                 self._write_some(longest if pause is None else min(pause, longest), gather=not pause)
             elif pause is None:
-                return
+                return self.sent
             else:
                 stopping.wait(min(pause, longest))
 
@@ -184,6 +187,7 @@ class _Drain:
         rows = claim(rows)
         if not rows:
             return
+        self.sent = True
         call = kind_of(source).disconnector(source)
         if self.bulk:
             for row in rows:
