@@ -292,7 +292,8 @@ class DisconnectionQuerySet(models.QuerySet["Disconnection"]):
 
     def sendable(self) -> DisconnectionQuerySet:
         """Queued, or to be sent again because a reading still lists the session after a lost answer."""
-        return self.filter(Q(state=State.QUEUED) | Q(state=State.SENDING, resend=True))
+        still_listed = Q(session__ended_at=None, session__absent_since=None, session__closing=False)
+        return self.filter(Q(state=State.QUEUED) | Q(state=State.SENDING, resend=True) & still_listed)
 
     def due(self, at: datetime) -> DisconnectionQuerySet:
         return self.sendable().filter(not_before__lte=at)

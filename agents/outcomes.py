@@ -118,7 +118,7 @@ class Evidence:
 
     def proves_gone(self, session: AgentSession, since: datetime) -> bool:
         """Whether the session is proved gone by readings begun after `since`: by this one alone, or with the last."""
-        if not self.whole or session.absent_since is None or self.begun_at <= since:
+        if not self.whole or session.absent_since is None or self.begun_at <= since or self.lists(session):
             return False
         if self.decisive:
             return True
@@ -211,7 +211,13 @@ def confirm_times(source: Source, at: datetime) -> dict[str, datetime]:
 
 
 def plan_resends(source: Source, evidence: Evidence) -> None:
-    """A lost answer whose session is still listed, not closing, after the settle time: the call is made again."""
+    """A lost answer whose session is still listed, not closing, after the settle time: the call is made again.
+
+    One that was to be made again, and whose session this reading no longer lists or says to be closing, waits on.
+    """
+    Disconnection.objects.filter(source=source, state=State.SENDING, lease_token=None, resend=True).exclude(
+        session__in=AgentSession.objects.live().filter(source=source, absent_since=None, closing=False)
+    ).update(resend=False)
     Disconnection.objects.filter(
         source=source,
         state=State.SENDING,

@@ -357,7 +357,10 @@ def _record_failure(source: Source, token: UUID, begun_at: datetime, failure: Re
             return None
         reading = Reading.objects.create(source=source, begun_at=begun_at, ended_at=at, outcome=outcome, note=message)
         if isinstance(failure, ReadRejected):
-            rejected = source.credentials.filter(purpose=Credential.Purpose.READING, rejected_at=None)
+            # One that was replaced meanwhile is not the one that the remote turned down.
+            rejected = source.credentials.filter(
+                purpose=Credential.Purpose.READING, rejected_at=None, replaced_at__lte=begun_at
+            )
             if rejected.update(rejected_at=at):
                 entries.append(
                     Entry(

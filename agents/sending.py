@@ -20,8 +20,9 @@ from functools import cache
 from uuid import UUID, uuid4
 
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Min, Q
 
 from agents import outcomes, pacer, readings
 from agents.clock import database_now
@@ -124,7 +125,7 @@ class _Result:
 
 class _Drain:
     def __init__(self, operation_id: UUID) -> None:
-        self.operation = Operation.objects.select_related("requested_by").get(pk=operation_id)
+        self.operation = Operation.objects.get(pk=operation_id)
         self.bulk = self.operation.size > 1
         self.purpose = pacer.Purpose.BULK if self.bulk else pacer.Purpose.INTERACTIVE
         self.width = settings.CONSOLE_WORKER_THREADS if self.bulk else 1
@@ -221,17 +222,17 @@ class _Drain:
 
     def _still_to_send(self, rows: list[Disconnection], at: datetime) -> list[Disconnection]:
         """Right, identity and ability are looked at again; rows that fail are refused without a call."""
-        refusals: dict[Verdict, list[Disconnection]] = defaultdict(list)
+        refusals: dict[tuple[str, Verdict], list[Disconnection]] = defaultdict(list)
         kept = []
         allowed = may_still(self.operation)
         for row in rows:
             verdict = why_unsent(row, at, allowed=allowed)
             if verdict:
-                refusals[verdict].append(row)
+                refusals[row.state, verdict].append(row)
             else:
                 kept.append(row)
-        for verdict, refused in refusals.items():
-            advance(refused, verdict, at=at, still=Q(state=State.QUEUED))
+        for (state, verdict), refused in refusals.items():
+            advance(refused, verdict, at=at, still=Q(state=state, lease_token=None))
         return kept
 
 
@@ -241,14 +242,16 @@ def is_stale(source: Source, at: datetime) -> bool:
 
 
 def why_unsent(row: Disconnection, at: datetime, *, allowed: bool) -> Verdict | None:
-    """Known before a call is made: why it will not be. Only for rows that no call was made for yet."""
-    if row.state != State.QUEUED:
-        return None
+    """Known before a call is made: why it will not be."""
     if row.send_by < at:
         return Verdict(State.FAILED, Action.DISCONNECTION_FAILED, "It could not be sent in time.")
     if not allowed:
         why = f"{row.operation.actor_label} no longer has the right to disconnect agents."
+        if row.state == State.SENDING:
+            return Verdict(State.FAILED, Action.DISCONNECTION_FAILED, f"{row.explanation} No other is made: {why}")
         return Verdict(State.REFUSED, Action.DISCONNECTION_REFUSED, why)
+    if row.state == State.SENDING:
+        return None  # What a reading showed of it allows another attempt (`DisconnectionQuerySet.sendable`).
     session = row.session
     if session.ended_at is not None:
         return Verdict(
@@ -267,9 +270,11 @@ def why_unsent(row: Disconnection, at: datetime, *, allowed: bool) -> Verdict | 
 
 def may_still(operation: Operation) -> bool:
     """Whether who asked may still disconnect agents, now that it is about to happen."""
-    if operation.requested_by is None:
+    if operation.requested_by_id is None:
         return operation.actor_kind == "command line"
-    return Right.AGENT_DISCONNECT in rights_of(operation.requested_by)
+    # Not the person that the operation was loaded with: sending many takes long enough to be deactivated in.
+    person = get_user_model().objects.get(pk=operation.requested_by_id)
+    return Right.AGENT_DISCONNECT in rights_of(person)
 
 
 def claim(rows: list[Disconnection]) -> list[Disconnection]:
@@ -281,7 +286,7 @@ def claim(rows: list[Disconnection]) -> list[Disconnection]:
     by_pk = {row.pk: row for row in rows}
     with transaction.atomic(durable=True):
         free = Disconnection.objects.due(at).filter(pk__in=by_pk)
-        locked = list(free.order_by("pk").select_for_update().values_list("pk", flat=True))
+        locked = list(free.order_by("pk").select_for_update(of=("self",)).values_list("pk", flat=True))
         Disconnection.objects.filter(pk__in=locked).update(
             state=State.SENDING,
             lease_token=token,
@@ -347,7 +352,7 @@ def _write(source: Source, rows: list[Disconnection], answer: Answer, at: dateti
             why = "the remote's rate limit refuses every request"
             return _requeue(rows, Attempt.Result.RATE_LIMITED, why, at, answer.until, status=answer.status)
         case CredentialRejected():
-            _reject_credential(source, answer, at)
+            _reject_credential(source, rows, answer, at)
             why = "the remote does not accept the credential for disconnecting"
             if answer.status is None:
                 why = answer.message.rstrip(".") or why
@@ -410,9 +415,15 @@ def back_off(tries: int) -> timedelta:
     return doubled * random.uniform(0.5, 1.0)
 
 
-def _reject_credential(source: Source, answer: CredentialRejected, at: datetime) -> None:
+def _reject_credential(source: Source, rows: list[Disconnection], answer: CredentialRejected, at: datetime) -> None:
     with transaction.atomic(durable=True):
-        accepted_so_far = source.credentials.filter(purpose=Credential.Purpose.DISCONNECTING, rejected_at=None)
+        # One that was replaced meanwhile is not the one that the remote turned down.
+        begun = Attempt.objects.filter(disconnection__in=rows, ended_at=None).aggregate(Min("begun_at"))[
+            "begun_at__min"
+        ]
+        accepted_so_far = source.credentials.filter(
+            purpose=Credential.Purpose.DISCONNECTING, rejected_at=None, replaced_at__lte=begun or at
+        )
         if accepted_so_far.update(rejected_at=at):
             data = {"purpose": "disconnecting", "status": answer.status, "why": answer.message}
             record_many([Entry(Action.CREDENTIAL_REJECTED, CONSOLE, source.target, data=data)])
