@@ -431,6 +431,8 @@ def _reject_credential(source: Source, rows: list[Disconnection], answer: Creden
 
 def _note_late(answer: Answer, rows: list[Disconnection]) -> None:
     """An answer that came after its lease had run out changes nothing, but is on record."""
+    if not rows:
+        return
     data = {"answer": type(answer).__name__}
     action = Action.DISCONNECTION_LATE_ANSWER
     with transaction.atomic(durable=True):
