@@ -122,6 +122,14 @@ class OneSession(PageCase):
             self.become(state, **columns)
             self.assertContains(self.client.get(self.url), words)
 
+    def test_words_of_the_remote_in_that_sentence_are_harmless(self):
+        self.become("refused", explanation="The remote refused: <script>x\u202e", posts=1)
+
+        response = self.client.get(self.url)
+
+        self.assertContains(response, "The remote refused: &lt;script&gt;x\\u202e</p>")
+        self.assertNotContains(response, "<script>x")
+
     def test_it_tells_every_step_with_what_the_remote_said(self):
         tell(self.row, Action.DISCONNECTION_SENT, attempt=1)
         tell(self.row, Action.DISCONNECTION_REQUEUED, attempt=1, why="connection refused")
