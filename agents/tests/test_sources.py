@@ -310,7 +310,7 @@ def test_it_makes_one_call_with_each_credential(db):
     assert requests[0].startswith(b"GET /api/v2/agent/status?startIndex=0&maxResults=1 ")
     assert requests[1].startswith(b"POST") and b"agent-console-test-" in requests[1] and len(requests) == 2
     event = Event.objects.get(action="source.tested")
-    assert json.loads(event.data)["works"] is True and KEY not in event.data
+    assert json.loads(event.data)["works"] == ["reading", "disconnecting"] and KEY not in event.data
 
 
 @pytest.mark.parametrize(
