@@ -364,7 +364,7 @@ def _write(source: Source, rows: list[Disconnection], answer: Answer, at: dateti
 def _accept(source: Source, rows: list[Disconnection], answer: Accepted, at: datetime) -> list[Disconnection]:
     def within(pks: list[UUID]) -> None:
         outcomes.end_attempts(pks, at, Attempt.Result.ACCEPTED, status=answer.status)
-        outcomes.hurry([source.pk], at + settings.CONSOLE_CONFIRM_PAUSE / 4)
+        outcomes.hurry(source, at + settings.CONSOLE_CONFIRM_PAUSE / 4)
 
     # Not the end of an earlier attempt whose answer was lost.
     verdict = outcomes.accepted(source, "The remote accepted the request.", at)

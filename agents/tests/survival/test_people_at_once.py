@@ -5,7 +5,6 @@ from uuid import uuid4
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Group
 
 from agents.models import Disconnection, Operation
 from agents.readings import read_source
@@ -15,19 +14,15 @@ from agents.states import State
 from agents.tests.survival.harness import (
     assert_proven,
     finished,
+    make_operator,
     posts,
+    reread,
     row_of,
     story,
     wait_for,
 )
 from apikeys.actors import command_line_actor, person_actor
 from audit.models import Event
-
-
-def make_operator(name):
-    person = get_user_model().objects.create(username=name)
-    person.groups.add(Group.objects.get_or_create(name="Operator")[0])
-    return person
 
 
 def click(person, session, token=None):
@@ -121,7 +116,7 @@ def test_cancelled_while_a_worker_takes_it(console, standin, committed_db):
 
 
 def test_a_paused_source_waits_and_a_resumed_one_sends(console, standin):
-    source, other = console.add_source(standin), console.add_source(standin)
+    source, other = (console.add_source(standin, contract="both") for _ in range(2))
     [session_id] = standin.add_sessions(1, agentVersion="3.1.0")
     read_source(source.pk)
     operation = console.disconnect(source, session_id)
