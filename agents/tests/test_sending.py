@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from django.db.models import Q
+from django.utils import timezone
 
 from agents import sending
 from agents.clock import database_now
@@ -259,7 +260,7 @@ def test_no_claimed_row_waits_for_a_thread(committed_db, monkeypatch, settings):
 @pytest.mark.parametrize(
     ("change", "state", "words"),
     [
-        ({"ended_by": "itself", "ended_at": database_now()}, "already_gone", "ended by itself"),
+        ({"ended_by": "itself", "ended_at": timezone.now()}, "already_gone", "ended by itself"),
         ({"endpoint": "osaka"}, "refused", "another agent, endpoint or start"),
         ({"agent_id": "somebody"}, "refused", "another agent"),
         ({"started_text": "2026-07-01 00:00:00.000"}, "refused", "another agent"),

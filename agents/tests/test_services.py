@@ -6,6 +6,7 @@ from uuid import uuid4
 import pytest
 from django.core.exceptions import ValidationError
 from django.template import Context, Template
+from django.utils import timezone
 
 from agents import services
 from agents.clock import database_now
@@ -120,10 +121,10 @@ def paused(source):
 @pytest.mark.parametrize(
     ("row", "columns", "prepare", "words"),
     [
-        ({}, {"ended_at": database_now(), "ended_by": "itself"}, None, "has ended"),
+        ({}, {"ended_at": timezone.now(), "ended_by": "itself"}, None, "has ended"),
         ({}, {}, paused, "Tokyo is paused"),
         ({}, {}, blocked, "rate limit refuses every request until"),
-        ({"willBeClosed": True}, {"closing_since": database_now()}, None, "will be closed already"),
+        ({"willBeClosed": True}, {"closing_since": timezone.now()}, None, "will be closed already"),
         ({"agentVersion": "1.1.9"}, {}, None, "below version 1.2.0.*1.1.9"),
         ({"supportingDisconnectApi": False}, {}, None, "supportingDisconnectApi"),
         ({"endpoint": ""}, {}, None, "no endpoint"),
