@@ -4,6 +4,7 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from django.utils import timezone
 
 from agents import outcomes
 from agents.clock import database_now
@@ -154,7 +155,7 @@ def test_an_incomplete_list_confirms_nothing_but_shows_what_is_still_there(sourc
 
 
 def test_evidence_of_the_very_moment_of_the_attempt_is_too_early():
-    at = database_now()
+    at = timezone.now()
     session = AgentSession(session_id="s1", absent_since=at, ended_at=at)
     evidence = Evidence(at, listed=frozenset({"s2"}), decisive=True, whole=True, previous_begun_at=None)
 

@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from agents import readings
 from agents.clock import database_now
@@ -250,7 +251,7 @@ def test_a_refused_contract_is_not_called(db, remote):
         (Unreachable("down"), "unreachable"),
         (NotUnderstood("html"), "not_understood"),
         (ReadRejected("401"), "rejected"),
-        (ReadRateLimited("429", until=database_now() + timedelta(seconds=60)), "rate_limited"),
+        (ReadRateLimited("429", until=timezone.now() + timedelta(seconds=60)), "rate_limited"),
     ],
 )
 def test_a_failure_is_on_record_and_ends_no_session(source, remote, failure, outcome):
