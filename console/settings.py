@@ -163,7 +163,7 @@ CONSOLE_LINK_HOURS = setting(
 )
 CONSOLE_LIVE_SECONDS = setting(
     "CONSOLE_LIVE_SECONDS",
-    "5",
+    "2",
     "seconds between two looks of an open page while nothing on it is in motion",
     number(1, 60),
 )

@@ -8,6 +8,7 @@ from django.test.utils import CaptureQueriesContext
 
 from agents.models import Disconnection
 from agents.states import State
+from agents.templatetags.breakable import breakable
 from agents.tests.factory import make_disconnection, make_operation, make_session, make_source, now
 from agents.tests.pages import LOOK, PageCase
 from audit.actions import Action
@@ -122,6 +123,14 @@ class OneSession(PageCase):
             self.become(state, **columns)
             self.assertContains(self.client.get(self.url), words)
 
+    def test_words_of_the_remote_in_that_sentence_are_harmless(self):
+        self.become("refused", explanation="The remote refused: <script>x\u202e", posts=1)
+
+        response = self.client.get(self.url)
+
+        self.assertContains(response, "The remote refused: &lt;script&gt;x\\u202e</p>")
+        self.assertNotContains(response, "<script>x")
+
     def test_it_tells_every_step_with_what_the_remote_said(self):
         tell(self.row, Action.DISCONNECTION_SENT, attempt=1)
         tell(self.row, Action.DISCONNECTION_REQUEUED, attempt=1, why="connection refused")
@@ -176,8 +185,8 @@ class OneSession(PageCase):
 
         response = self.client.get(self.url)
 
-        self.assertContains(response, self.row.endpoint_then)
-        self.assertNotContains(response, "elsewhere.example")
+        self.assertContains(response, breakable(self.row.endpoint_then))
+        self.assertNotContains(response, "elsewhere")
 
     def test_address_and_audit_story_are_for_those_who_may_read_the_log(self):
         with transaction.atomic():

@@ -25,7 +25,7 @@ class TheFilters(PageCase):
                     closing=number % 4 == 0 and not ended,
                     ended_at=now() if ended else None,
                     ended_by="us" if ended else "",
-                    started_at=now() - timedelta(hours=number),
+                    started_at=now().replace(microsecond=0) - timedelta(hours=number),
                 )
             )
 
@@ -66,9 +66,8 @@ class TheFilters(PageCase):
     def test_times_are_those_of_the_reader(self):
         self.viewer.time_zone = "Asia/Tokyo"
         self.viewer.save()
-        moment = now() - timedelta(hours=6)
+        moment = self.sessions[6].started_at  # The very moment is after, not before.
         typed = f"{moment + timedelta(hours=9):%Y-%m-%dT%H:%M:%S}"
-        moment = moment.replace(microsecond=0)
 
         self.check({"since_after": typed}, lambda s: s.ended_at is None and s.started_at >= moment)
         self.check({"since_before": typed}, lambda s: s.ended_at is None and s.started_at < moment)
