@@ -229,6 +229,8 @@ class AgentSession(models.Model):
         indexes = [
             # The Sessions page, sorted by agent ID, its default.
             models.Index(fields=["agent_id", "id"], condition=Q(ended_at=None), name="session_live_by_agent"),
+            # The history: ended sessions, newest first.
+            models.Index(fields=["-ended_at", "-id"], condition=Q(ended_at__isnull=False), name="session_ended_newest"),
             # Earlier sessions of one agent.
             models.Index(fields=["source", "agent_id", "-id"], name="session_of_agent"),
         ]

@@ -92,7 +92,7 @@ def _alone(operation_id: UUID) -> Iterator[bool]:
 @cache
 def _callers() -> ThreadPoolExecutor:
     """The threads that make calls in bulk; each keeps its connections, so they outlive one operation."""
-    return ThreadPoolExecutor(settings.CONSOLE_WORKER_THREADS, thread_name_prefix="call")
+    return ThreadPoolExecutor(settings.CONSOLE_BULK_CALLS, thread_name_prefix="call")
 
 
 class _Room:
@@ -105,7 +105,7 @@ class _Room:
 
     def take(self, wanted: int) -> int:
         with self._lock:
-            taken = max(0, min(wanted, settings.CONSOLE_WORKER_THREADS - self._taken))
+            taken = max(0, min(wanted, settings.CONSOLE_BULK_CALLS - self._taken))
             self._taken += taken
         return taken
 
@@ -128,7 +128,7 @@ class _Drain:
         self.operation = Operation.objects.get(pk=operation_id)
         self.bulk = self.operation.size > 1
         self.purpose = pacer.Purpose.BULK if self.bulk else pacer.Purpose.INTERACTIVE
-        self.width = settings.CONSOLE_WORKER_THREADS if self.bulk else 1
+        self.width = settings.CONSOLE_BULK_CALLS if self.bulk else 1
         self.under_way: set[Future[_Result]] = set()
         self.sent = False
 
@@ -431,6 +431,8 @@ def _reject_credential(source: Source, rows: list[Disconnection], answer: Creden
 
 def _note_late(answer: Answer, rows: list[Disconnection]) -> None:
     """An answer that came after its lease had run out changes nothing, but is on record."""
+    if not rows:
+        return
     data = {"answer": type(answer).__name__}
     action = Action.DISCONNECTION_LATE_ANSWER
     with transaction.atomic(durable=True):

@@ -7,6 +7,7 @@ from django.test import Client
 
 from agents.models import Disconnection, Operation, Source
 from agents.states import State
+from agents.templatetags.breakable import breakable
 from agents.tests.factory import make_operation, make_session, now
 from agents.tests.pages import PageCase
 from audit.actions import Action
@@ -28,7 +29,13 @@ class AskingForADisconnection(PageCase):
     def test_it_names_what_it_will_do(self):
         response = self.client.get(self.url)
 
-        for words in ("the agent", self.session.session_id, self.session.endpoint, "Tokyo", "ends abnormally"):
+        for words in (
+            "the agent",
+            self.session.session_id,
+            breakable(self.session.endpoint),
+            "Tokyo",
+            "ends abnormally",
+        ):
             self.assertContains(response, words)
         self.assertContains(response, "<!doctype html>")
 

@@ -5,6 +5,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from agents.states import State
+from agents.templatetags.breakable import breakable
 from agents.tests.factory import make_disconnection, make_operation, make_session, make_source, now
 from agents.tests.pages import PageCase
 from audit.actions import Action
@@ -23,7 +24,7 @@ class OneSession(PageCase):
 
         for words in (
             session.session_id,
-            session.endpoint,
+            breakable(session.endpoint),
             "2026-11-21 10:00:00.000",
             "an old certificate",
             "by itself",

@@ -162,6 +162,18 @@ class TheList(PageCase):
             self.assertContains(response, "a\\u202eb")
             self.assertContains(response, "&lt;script&gt;alert(1)&lt;/script&gt;")
 
+    def test_ended_sessions_are_history_the_latest_first_without_a_button(self):
+        make_session(self.source, "live")
+        earlier = make_session(self.source, "b", ended_at=now() - timedelta(hours=1), ended_by="us")
+        later = make_session(self.source, "c", ended_at=now(), ended_by="itself")
+
+        response = signed_in(self.operator).get(SESSIONS, {"state": "ended"})
+
+        self.assertEqual(listed(response), [later.pk, earlier.pk])
+        self.assertContains(response, "disconnected by the console")
+        self.assertNotContains(response, "aria-sort")
+        self.assertNotContains(response, f"disconnect-{later.pk}")
+
     def test_a_session_without_a_start_shows_what_was_received(self):
         make_session(self.source, started_at=None, started_text="yesterday")
 

@@ -76,7 +76,8 @@ def _why_empty(filters: SessionFilter, sources: list[ShownSource]) -> str:
 
 def _columns(request: PageRequest, filters: SessionFilter, *, one_source: bool) -> list[dict[str, str]]:
     """The headings; each link sorts by its column, and the other way round where it does so already."""
-    sort = filters.cleaned_data.get("sort") or "agent"
+    given = filters.cleaned_data
+    sort = given.get("sort") or ("" if given.get("state") == AgentSession.Phase.ENDED else "agent")
     columns = []
     for name, label in filters.COLUMNS.items():
         if name == "source" and one_source:
@@ -173,4 +174,5 @@ def _events_of(session: AgentSession, disconnections: list[Disconnection]) -> li
     about = Q(target_kind=session.target.kind, target_id=session.target.id)
     if disconnections:
         about |= Q(target_kind="disconnection", target_id__in=[row.target.id for row in disconnections])
+        about |= Q(target_kind="operation", target_id__in=[row.operation.target.id for row in disconnections])
     return list(Event.objects.for_lists().filter(about).order_by("-sequence")[:EVENTS])

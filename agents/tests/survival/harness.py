@@ -452,6 +452,9 @@ def assert_proven(operation: Operation, standin: StandIn) -> None:
         _assert_one_final_event(row)
         _assert_posts_are_earned(row, posts(standin, row.session_id_then))
         assert not row.attempts.filter(ended_at=None).exists(), "an attempt without an end"
+        if row.state in (State.CONFIRMED, State.ALREADY_GONE):
+            since, end = row.attempt_ended_at or row.requested_at, row.finished_at
+            assert _read_between(row, since, end), "an end that no reading begun later has proved"
     _assert_page_is_truthful(operation)
     assert verify().flaw is None
 
