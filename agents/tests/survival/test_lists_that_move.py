@@ -5,7 +5,17 @@ from datetime import timedelta
 
 from agents.models import AgentSession
 from agents.states import State
-from agents.tests.survival.harness import assert_proven, finished, in_state, posts, reread, row_of, story, wait_for
+from agents.tests.survival.harness import (
+    assert_proven,
+    finished,
+    freeze,
+    in_state,
+    posts,
+    reread,
+    row_of,
+    story,
+    wait_for,
+)
 from audit.models import Event
 
 POST = "agent-disconnection"
@@ -17,7 +27,7 @@ def test_a_session_that_ends_by_itself_just_before_the_call(console, standin):
 
     with console.running_worker() as worker:
         console.session(source, session_id)
-        worker.pause()
+        freeze(worker)
         operation = console.disconnect(source, session_id)
         standin.end_sessions(session_id)
         worker.resume()
