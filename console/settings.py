@@ -111,6 +111,22 @@ CONSOLE_CREDENTIAL_KEYS = setting(
     secret=True,
 ) or _fernet_keys(_made_secret("credential_keys", lambda: Fernet.generate_key().decode()))
 
+
+def _peppers(value: str) -> list[str]:
+    peppers = [pepper.strip() for pepper in value.split(",") if pepper.strip()]
+    if any(len(pepper) < 32 for pepper in peppers):
+        raise ValueError("holds something shorter than 32 characters")
+    return peppers
+
+
+CONSOLE_API_KEY_PEPPERS = setting(
+    "CONSOLE_API_KEY_PEPPERS",
+    "",
+    "what the digests of API keys are made with, newest first, with commas between; empty: made in the data folder",
+    _peppers,
+    secret=True,
+) or _peppers(_made_secret("api_key_peppers", random_text))
+
 # --- The web -----------------------------------------------------------------------------------------------------
 _origin = urlsplit(CONSOLE_URL)
 _secure = _origin.scheme == "https"
@@ -244,8 +260,15 @@ else:
         }
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-# Throttle counters of sign-in are shared by all processes and outlive Redis, which may be emptied at any time.
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "console_cache"}}
+# Throttle counters of sign-in and of bad API keys are shared by all processes and outlive Redis, which may be emptied
+# at any time. So many entries that nobody can push the counters of others out.
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "console_cache",
+        "OPTIONS": {"MAX_ENTRIES": 100_000},
+    }
+}
 
 # --- People ------------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "console.User"
@@ -269,6 +292,16 @@ ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 900
+
+# --- API keys ----------------------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    # Programs use keys, pages use the session; a view without a declared scope is refused to everybody.
+    "DEFAULT_AUTHENTICATION_CLASSES": ["apikeys.authentication.ApiKeyAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["apikeys.permissions.HasScope"],
+}
+CONSOLE_API_KEY_LONGEST_DAYS = setting(
+    "CONSOLE_API_KEY_LONGEST_DAYS", "365", "days that an API key may be valid at the most", whole(1, 3650)
+)
 
 # --- Celery ------------------------------------------------------------------------------------------------------
 CELERY_BROKER_URL = REDIS_URL or bundled_redis.url(CONSOLE_DATA_DIR)
@@ -325,6 +358,9 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     "prune readings": {"task": "agents.prune_readings", "schedule": timedelta(hours=1), "options": {"expires": 3600}},
     "clear sign-ins": {"task": "console.clear_sign_ins", "schedule": timedelta(hours=6), "options": {"expires": 3600}},
 }
+CONSOLE_API_KEY_USE = _seconds(
+    "CONSOLE_API_KEY_USE_SECONDS", "60", "that the counts of an API key's use wait before they are written", 3600
+)
 CONSOLE_SWEEP = _seconds("CONSOLE_SWEEP_SECONDS", "2", "how often each worker looks for due rows by itself", 60)
 CONSOLE_CONNECT_TIMEOUT = _seconds("CONSOLE_CONNECT_SECONDS", "5", "for a connection to a remote to stand", 300)
 CONSOLE_READ_TIMEOUT = _seconds("CONSOLE_READ_SECONDS", "20", "for the next bytes of a remote's answer", 300)
