@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
+from unicodedata import category
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -228,6 +229,8 @@ def _set(key: ApiKey, terms: Terms, actor: Actor, at: datetime, *, good_from: da
     key.addresses = clean_addresses(terms.addresses)
     key.requests_per_minute = terms.requests_per_minute
     key.expires_at = terms.expires_at
+    if any(category(char) == "Cc" for char in key.name):
+        raise ValidationError({"name": "The name holds control characters, e.g. the end of a line."})
     if is_new or key.owner_id != kept_owner:
         _check_owner(terms.owner, actor)
     unknown = terms.scopes - {scope.name for scope in scopes.all_scopes()} - kept_scopes
