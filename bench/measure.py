@@ -64,6 +64,11 @@ def seconds(values: Sequence[float]) -> str:
     return f"{statistics.median(values):.2f} s"
 
 
+def medians(values: Sequence[float], of: int) -> list[float]:
+    """The median of each `of` of them: a single click or page says little."""
+    return [statistics.median(values[start : start + of]) for start in range(0, len(values), of)]
+
+
 def ratios(upper: Sequence[float], lower: Sequence[float]) -> list[float]:
     """Round by round."""
     return [one / other for one, other in zip(upper, lower, strict=True)]

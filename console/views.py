@@ -36,7 +36,7 @@ def overview(request: PageRequest, look: Look) -> HttpResponse:
         "today_total": today.total(),
         "outcomes": parts_of(today, urls={state: f"{reverse('agents:operations')}?state={state}" for state in today}),
         "attention": [
-            *attention.of_the_console(),
+            *look.also,
             *attention.of_sources(sources),
             *attention.of_outcomes(at),
             *attention.of_keys(request.actor, at),
