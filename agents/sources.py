@@ -96,7 +96,7 @@ def change_source(
     before = _settings(Source.objects.select_related("contract").get(pk=source.pk))
     with _name_once(), transaction.atomic(durable=True):
         _validate(source)
-        source.contract = _contract(contract or source.name, requests_per_minute)
+        source.contract = _contract(contract or source.name, requests_per_minute, renamed_from=source.contract)
         source.save(update_fields=["name", "contract", "polling_seconds", "settle_seconds", "confirm_seconds"])
         _save_own(source, own)
         for purpose, secret in secrets.items():
@@ -127,14 +127,18 @@ def _save_own(source: Source, own: models.Model) -> None:
     own.save()
 
 
-def _contract(name: str, requests_per_minute: int) -> Contract:
+def _contract(name: str, requests_per_minute: int, *, renamed_from: Contract | None = None) -> Contract:
     wanted = Contract(name=name, requests_per_minute=requests_per_minute)
     try:
         wanted.full_clean(exclude=["blocked_until"], validate_unique=False)
     except ValidationError as error:
         wrong = error.message_dict
         raise ValidationError({"contract" if key == "name" else key: texts for key, texts in wrong.items()}) from None
-    contract, _ = Contract.objects.get_or_create(name=name, defaults={"requests_per_minute": requests_per_minute})
+    # Another name here changes nothing over there: what the remote has counted and refuses goes along.
+    defaults: dict[str, Any] = {"requests_per_minute": requests_per_minute}
+    if renamed_from:
+        defaults |= Contract.objects.values("next_at", "blocked_until").get(pk=renamed_from.pk)
+    contract, _ = Contract.objects.get_or_create(name=name, defaults=defaults)
     Contract.objects.filter(pk=contract.pk).update(requests_per_minute=requests_per_minute)
     contract.requests_per_minute = requests_per_minute
     return contract

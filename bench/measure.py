@@ -44,7 +44,7 @@ class Figure:
         rounds = f"{len(self.values)} round{'s' if len(self.values) != 1 else ''}"
         return (
             f"{verdict} {self.name}: {self.median:.3g} ({word} {self.bound:g}, aim {self.aim:g}), "
-            f"spread {self.spread:.0%} of {rounds}; {self.detail}"
+            f"spread {self.spread:.0%} over {rounds}; {self.detail}"
         )
 
 

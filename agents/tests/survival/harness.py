@@ -10,11 +10,12 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
@@ -400,6 +401,41 @@ class Doorstep:
         return b""
 
 
+def freeze(worker: Process) -> None:
+    """Stops it between two transactions: within one it would hold the database's locks for as long as it is stopped."""
+    while True:
+        worker.pause()
+        if _others_finish():
+            return
+        worker.resume()
+
+
+def _others_finish() -> bool:
+    """Whether nobody holds a lock of the database for longer than a moment."""
+    deadline = time.monotonic() + 0.3
+    while time.monotonic() < deadline:
+        time.sleep(0.01)
+        if _nobody_writes():
+            return True
+    return False
+
+
+def _nobody_writes() -> bool:
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle'"
+            )
+            return bool(cursor.fetchone() == (0,))
+    with closing(sqlite3.connect(connection.settings_dict["NAME"], timeout=0)) as other:
+        try:
+            other.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return False
+    return True
+
+
 def reread(source: Source, times: int = 2) -> None:
     """Let the worker look at the source so many times more: what it would do wrongly, it would have done then."""
     for _ in range(times):
@@ -511,7 +547,3 @@ def _assert_posts_are_earned(row: Disconnection, arrived: list[dict[str, Any]]) 
 def _read_between(row: Disconnection, after: datetime, before: datetime) -> bool:
     readings = Reading.objects.filter(source=row.source_id, outcome=Reading.Outcome.COMPLETE)
     return readings.filter(begun_at__gt=after, ended_at__lte=before).exists()
-
-
-def is_postgresql() -> bool:
-    return connection.vendor == "postgresql"

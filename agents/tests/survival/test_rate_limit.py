@@ -8,7 +8,7 @@ import pytest
 from agents.pacer import spacing
 from agents.readings import read_source
 from agents.states import State
-from agents.tests.survival.harness import assert_proven, finished, held_writes, in_state, posts, story, wait_for
+from agents.tests.survival.harness import assert_proven, finished, freeze, held_writes, in_state, posts, story, wait_for
 from agents.webconnect.standin.process import StandIn
 
 BLOCK = 4
@@ -91,7 +91,7 @@ def test_two_workers_on_two_hundred_rows_call_once_for_each(console, standin):
     with console.running_worker() as one, console.running_worker() as other:
         wait_for(lambda: console.awake_workers() == 2)
         for worker in (one, other):
-            worker.pause()
+            freeze(worker)
         operation = console.disconnect(source, *session_ids)
         with held_writes():  # Both choose the same rows, and neither can claim them yet.
             one.resume()

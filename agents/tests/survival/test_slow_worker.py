@@ -6,6 +6,7 @@ from agents.tests.survival.harness import (
     Doorstep,
     assert_proven,
     finished,
+    freeze,
     in_state,
     posts,
     story,
@@ -22,7 +23,7 @@ def test_it_makes_no_late_call(console, standin):
         console.point(source, doorstep.base_url)
         operation = console.disconnect(source, session_id)
         in_state(operation, State.SENDING)
-        slow.pause()
+        freeze(slow)
         doorstep.open()
         console.point(source, standin.base_url)
         with console.running_worker():
@@ -47,7 +48,7 @@ def test_its_late_answer_says_nothing_of_the_call_that_another_one_makes(console
         standin.fault("hang", "agent-disconnection")
         operation = console.disconnect(source, session_id)
         wait_for(lambda: posts(standin, session_id))
-        slow.pause()
+        freeze(slow)
         standin.fault("latency", "agent-disconnection", seconds=4)
         with console.running_worker(read=10, attempt=10):
             wait_for(lambda: len(posts(standin, session_id)) == 2)
@@ -70,7 +71,7 @@ def test_its_late_answer_changes_nothing_and_is_on_record(console, standin):
         standin.fault("latency", "agent-disconnection", seconds=1)
         operation = console.disconnect(source, session_id)
         wait_for(lambda: posts(standin, session_id))
-        slow.pause()
+        freeze(slow)
         with console.running_worker():
             [row] = finished(operation)
             before = _columns(row)

@@ -5,6 +5,7 @@ from agents.tests.survival.harness import (
     Doorstep,
     assert_proven,
     finished,
+    freeze,
     held_writes,
     in_state,
     posts,
@@ -22,7 +23,7 @@ def test_killed_before_the_claim_the_next_worker_does_it(console, standin):
     [session_id] = standin.add_sessions(1, agentVersion="3.1.0")
     with console.running_worker() as worker:
         console.session(source, session_id)
-        worker.pause()  # so that it gets the task and can't claim the row
+        freeze(worker)  # so that it gets the task and can't claim the row
         operation = console.disconnect(source, session_id)
         worker.kill()
     assert row_of(operation).state == State.QUEUED
