@@ -375,7 +375,7 @@ CONSOLE_WORKER_THREADS = setting(
 CELERY_WORKER_CONCURRENCY = CONSOLE_WORKER_THREADS
 CONSOLE_BULK_CALLS = setting(
     "CONSOLE_BULK_CALLS",
-    "64",
+    "128",
     "calls to remotes that one worker has under way at once for operations of many; they hold no connection to the "
     "database",
     whole(2, 256),
