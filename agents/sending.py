@@ -40,6 +40,8 @@ from agents.kinds import (
 from agents.models import Attempt, Credential, Disconnection, Operation, Source
 from agents.outcomes import Verdict, advance
 from agents.states import State
+from apikeys.checking import KIND as KEY
+from apikeys.checking import live_key
 from apikeys.rights import Right, rights_of
 from audit.actions import Action
 from audit.actors import CONSOLE
@@ -224,7 +226,7 @@ class _Drain:
         """Right, identity and ability are looked at again; rows that fail are refused without a call."""
         refusals: dict[tuple[str, Verdict], list[Disconnection]] = defaultdict(list)
         kept = []
-        allowed = may_still(self.operation)
+        allowed = may_still(self.operation, source=rows[0].source)
         for row in rows:
             verdict = why_unsent(row, at, allowed=allowed)
             if verdict:
@@ -268,8 +270,11 @@ def why_unsent(row: Disconnection, at: datetime, *, allowed: bool) -> Verdict | 
     return Verdict(State.REFUSED, Action.DISCONNECTION_REFUSED, why) if why else None
 
 
-def may_still(operation: Operation) -> bool:
-    """Whether who asked may still disconnect agents, now that it is about to happen."""
+def may_still(operation: Operation, *, source: Source) -> bool:
+    """Whether who asked may still disconnect agents of this source, now that it is about to happen."""
+    if operation.actor_kind == KEY:
+        key = live_key(operation.actor_id)
+        return key is not None and Right.AGENT_DISCONNECT in key.rights and key.may_touch(source.name)
     if operation.requested_by_id is None:
         return operation.actor_kind == "command line"
     # Not the person that the operation was loaded with: sending many takes long enough to be deactivated in.

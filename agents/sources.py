@@ -19,6 +19,7 @@ from agents.kinds import Finding, kind_of
 from agents.models import Contract, Credential, Source
 from agents.readings import stop_contract
 from apikeys.rights import Right, require
+from apikeys.services import follow_renamed_source
 from audit.actions import Action
 from audit.actors import Actor
 from audit.services import record
@@ -102,6 +103,8 @@ def change_source(
             credentials.store(source, purpose, secret, at=at)
         _one_contract_per_key(source)
         after = _settings(source)
+        if before["Name"] != source.name:
+            follow_renamed_source(before=before["Name"], after=source.name)
         changed = {name: [before.get(name), value] for name, value in after.items() if before.get(name) != value}
         if changed:
             record(Action.SOURCE_CHANGED, actor=actor, target=source.target, changed=changed)

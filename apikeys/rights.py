@@ -1,5 +1,6 @@
-"""What one may do here, and which role of a person opens it (design: roles; a key's rights come with the keys)."""
+"""What one may do here, and which role of a person opens it; an API key opens its scopes as far as its owner may."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,10 @@ class Right(StrEnum):
 
     AGENT_GET = "agent:get"
     AGENT_DISCONNECT = "agent:disconnect"
+    OPERATION_GET = "operation:get"
+    SOURCE_GET = "source:get"
     AUDIT_GET = "audit:get"
+    APIKEY_GET = "apikey:get"
     APIKEY_MANAGE = "apikey:manage"
     SOURCE_MANAGE = "source:manage"
     PEOPLE_MANAGE = "people:manage"
@@ -26,20 +30,24 @@ class Right(StrEnum):
 
 
 _WORDS = {
-    Right.AGENT_GET: "see agent sessions, sources and operations",
+    Right.AGENT_GET: "see agent sessions",
     Right.AGENT_DISCONNECT: "disconnect agent sessions",
+    Right.OPERATION_GET: "see operations and their outcomes",
+    Right.SOURCE_GET: "see sources and how fresh their lists are",
     Right.AUDIT_GET: "read and export the audit log",
+    Right.APIKEY_GET: "see API keys and how they are used",
     Right.APIKEY_MANAGE: "make, change and end API keys",
     Right.SOURCE_MANAGE: "manage sources and their credentials",
     Right.PEOPLE_MANAGE: "manage people and their roles",
 }
 
+_SEE = frozenset({Right.AGENT_GET, Right.OPERATION_GET, Right.SOURCE_GET})
 ADMINISTRATOR = "Administrator"
 ROLES: dict[str, frozenset[Right]] = {
-    "Viewer": frozenset({Right.AGENT_GET}),
-    "Operator": frozenset({Right.AGENT_GET, Right.AGENT_DISCONNECT}),
-    "Key manager": frozenset({Right.AGENT_GET, Right.APIKEY_MANAGE}),
-    "Auditor": frozenset({Right.AGENT_GET, Right.AUDIT_GET}),
+    "Viewer": _SEE,
+    "Operator": _SEE | {Right.AGENT_DISCONNECT},
+    "Key manager": _SEE | {Right.APIKEY_GET, Right.APIKEY_MANAGE},
+    "Auditor": _SEE | {Right.AUDIT_GET, Right.APIKEY_GET},
     ADMINISTRATOR: frozenset(Right),
 }
 
@@ -58,12 +66,23 @@ def rights_of(person: "AbstractUser | AnonymousUser") -> frozenset[Right]:
     Only the superuser's flag makes an Administrator: a group of that name opens nothing, so that there is one thing to
     look at, to lock and to count.
     """
-    if not person.is_active:
+    if not person.is_active or person.is_superuser:
+        return rights_opened(active=person.is_active, administrator=person.is_superuser, groups=())
+    return rights_opened(active=True, administrator=False, groups=person.groups.values_list("name", flat=True))
+
+
+def rights_opened(*, active: bool, administrator: bool, groups: Iterable[str]) -> frozenset[Right]:
+    """The same from what is already known of the person."""
+    if not active:
         return frozenset()
-    if person.is_superuser:
+    if administrator:
         return ROLES[ADMINISTRATOR]
-    roles = set(person.groups.values_list("name", flat=True)) & ROLES.keys() - {ADMINISTRATOR}
-    return frozenset().union(*(ROLES[role] for role in roles))
+    return frozenset().union(*(ROLES[role] for role in set(groups) & ROLES.keys() - {ADMINISTRATOR}))
+
+
+def is_administrator(actor: "Actor") -> bool:
+    """Whether the actor may do everything; no API key ever may."""
+    return actor.rights >= ROLES[ADMINISTRATOR]
 
 
 def require(actor: "Actor", right: Right) -> None:

@@ -51,6 +51,18 @@ class Action(models.TextChoices):
     PERSON_ACTIVATED = "person.activated", "Person activated"
     PERSON_LINK_MADE = "person.link_made", "One-time link made"
     PERSON_LINK_USED = "person.link_used", "One-time link used"
+    # API keys.
+    APIKEY_CREATED = "apikey.created", "API key made"
+    APIKEY_CHANGED = "apikey.changed", "API key changed"
+    APIKEY_PAUSED = "apikey.paused", "API key paused"
+    APIKEY_RESUMED = "apikey.resumed", "API key resumed"
+    APIKEY_ROTATED = "apikey.rotated", "API key rotated: a new secret beside the old one"
+    APIKEY_OVERLAP_ENDED = "apikey.overlap_ended", "Old secret of an API key ended early"
+    APIKEY_REVOKED = "apikey.revoked", "API key revoked"
+    APIKEY_EXPIRING = "apikey.expiring", "API key about to expire"
+    APIKEY_REFUSED = "apikey.refused", "API key refused"
+    APIKEY_NOT_ALLOWED = "apikey.not_allowed", "Request of an API key refused: no right"
+    APIKEY_THROTTLED = "apikey.throttled", "Too many bad API keys: further ones are not recorded one by one"
     # The console's own parts.
     SYSTEM_STARTED = "system.started", "Part started"
     SYSTEM_STOPPED = "system.stopped", "Part stopped"

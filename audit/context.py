@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import uuid4
 
 
@@ -27,6 +27,11 @@ def current() -> RequestContext:
 
 def new_request_id() -> str:
     return uuid4().hex
+
+
+def authenticated_by(authentication: str) -> None:
+    """How the actor of the request under way proved who they are, where that is found out after it began."""
+    _current.set(replace(_current.get(), authentication=authentication))
 
 
 @contextmanager

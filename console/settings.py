@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import dj_database_url
 from cryptography.fernet import Fernet
@@ -110,6 +110,22 @@ CONSOLE_CREDENTIAL_KEYS = setting(
     _fernet_keys,
     secret=True,
 ) or _fernet_keys(_made_secret("credential_keys", lambda: Fernet.generate_key().decode()))
+
+
+def _peppers(value: str) -> list[str]:
+    peppers = [pepper.strip() for pepper in value.split(",") if pepper.strip()]
+    if any(len(pepper) < 32 for pepper in peppers):
+        raise ValueError("holds something shorter than 32 characters")
+    return peppers
+
+
+CONSOLE_API_KEY_PEPPERS = setting(
+    "CONSOLE_API_KEY_PEPPERS",
+    "",
+    "what the digests of API keys are made with, newest first, with commas between; empty: made in the data folder",
+    _peppers,
+    secret=True,
+) or _peppers(_made_secret("api_key_peppers", random_text))
 
 # --- The web -----------------------------------------------------------------------------------------------------
 _origin = urlsplit(CONSOLE_URL)
@@ -244,8 +260,15 @@ else:
         }
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-# Throttle counters of sign-in are shared by all processes and outlive Redis, which may be emptied at any time.
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "console_cache"}}
+# Throttle counters of sign-in and of bad API keys are shared by all processes and outlive Redis, which may be emptied
+# at any time. So many entries that nobody can push the counters of others out.
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "console_cache",
+        "OPTIONS": {"MAX_ENTRIES": 100_000},
+    }
+}
 
 # --- People ------------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "console.User"
@@ -269,6 +292,59 @@ ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 900
+
+# --- API keys ----------------------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    # Programs use keys, pages use the session; a view without a declared scope is refused to everybody.
+    "DEFAULT_AUTHENTICATION_CLASSES": ["apikeys.authentication.ApiKeyAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["apikeys.permissions.HasScope"],
+    "DEFAULT_THROTTLE_CLASSES": ["apikeys.throttling.KeyThrottle"],
+}
+CONSOLE_API_KEY_LONGEST_DAYS = setting(
+    "CONSOLE_API_KEY_LONGEST_DAYS", "365", "days that an API key may be valid at the most", whole(1, 3650)
+)
+
+# --- Mail --------------------------------------------------------------------------------------------------------
+
+
+def _mailer(value: str) -> dict[str, object]:
+    """Of Django's `MAILERS`, from `smtp://user:password@host:port` or `smtps://…`."""
+    url("smtp", "smtps")(value)
+    if not value:
+        return {"BACKEND": "django.core.mail.backends.console.EmailBackend"}
+    parts = urlsplit(value)
+    try:
+        port = parts.port
+    except ValueError:
+        # Not the parser's own words: they may quote a part of the password.
+        raise ValueError("is not of the form smtps://user:password@host:port, with %2F for / and so on") from None
+    secure = parts.scheme == "smtps"
+    return {
+        "BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+        "OPTIONS": {
+            "host": parts.hostname,
+            "port": port or (465 if secure else 587 if parts.username else 25),
+            "username": unquote(parts.username or ""),
+            "password": unquote(parts.password or ""),
+            "use_ssl": secure,
+            # A password is never sent in the open.
+            "use_tls": not secure and bool(parts.username),
+            "timeout": 20,
+        },
+    }
+
+
+MAILERS = {
+    "default": setting(
+        "CONSOLE_MAIL_URL",
+        "",
+        "the mail server (`smtps://user:password@host:port`, or `smtp://`, which uses STARTTLS where a user is given); "
+        "empty: mails are printed into the log",
+        _mailer,
+        secret=True,
+    )
+}
+DEFAULT_FROM_EMAIL = setting("CONSOLE_MAIL_FROM", "agent-console@localhost", "the sender of mails", text)
 
 # --- Celery ------------------------------------------------------------------------------------------------------
 CELERY_BROKER_URL = REDIS_URL or bundled_redis.url(CONSOLE_DATA_DIR)
@@ -333,8 +409,17 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     # A reminder only: each worker sweeps by itself.
     "sweep": {"task": "agents.sweep", "schedule": timedelta(seconds=10), "options": {"expires": 10}},
     "prune readings": {"task": "agents.prune_readings", "schedule": timedelta(hours=1), "options": {"expires": 3600}},
+    # Each warning is given once; what could not be sent is tried again at the next look.
+    "look after keys": {
+        "task": "apikeys.look_after_keys",
+        "schedule": timedelta(hours=1),
+        "options": {"expires": 3600},
+    },
     "clear sign-ins": {"task": "console.clear_sign_ins", "schedule": timedelta(hours=6), "options": {"expires": 3600}},
 }
+CONSOLE_API_KEY_USE = _seconds(
+    "CONSOLE_API_KEY_USE_SECONDS", "60", "that the counts of an API key's use wait before they are written", 3600
+)
 CONSOLE_SWEEP = _seconds("CONSOLE_SWEEP_SECONDS", "2", "how often each worker looks for due rows by itself", 60)
 CONSOLE_CONNECT_TIMEOUT = _seconds("CONSOLE_CONNECT_SECONDS", "5", "for a connection to a remote to stand", 300)
 CONSOLE_READ_TIMEOUT = _seconds("CONSOLE_READ_SECONDS", "20", "for the next bytes of a remote's answer", 300)

@@ -11,5 +11,6 @@ urlpatterns = [
     path("", include((console_urls, "console"))),
     path("", include("console.people.urls")),
     path("", include("agents.urls")),
+    path("api-keys/", include("apikeys.urls")),
     path("audit/", include("audit.urls")),
 ]
