@@ -21,6 +21,7 @@ from uuid import uuid4
 import pytest
 from django.conf import settings as django_settings
 from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test import TestCase, TransactionTestCase, override_settings
 from django.test.utils import setup_databases, teardown_databases
 
@@ -124,7 +125,8 @@ def _committed_database(django_db_blocker) -> Iterator[CommittedDatabase]:
 @contextmanager
 def _fresh_copy(data_dir: Path) -> Iterator[tuple[str, dict[str, str]]]:
     """A copy of the migrated test database: its name and the variables by which a child process finds it."""
-    template = connections["default"]
+    # Not the copy that a module's tests are on at the moment: others are connected to that one.
+    template = _put_aside[0] if _put_aside else connections["default"]
     if template.vendor == "sqlite":
         name = str(data_dir / "console.sqlite3")
         template.ensure_connection()
@@ -147,6 +149,10 @@ def _administer(sql: str) -> None:
         cursor.execute(sql)
 
 
+#: The connections that `default` meant before it meant a copy; the first is the test database's.
+_put_aside: list[BaseDatabaseWrapper] = []
+
+
 @contextmanager
 def _default_connection_to(name: str) -> Iterator[None]:
     """Let `default` mean the database `name`, here and in threads begun from now on.
@@ -156,9 +162,11 @@ def _default_connection_to(name: str) -> Iterator[None]:
     template, settings = connections["default"], connections.settings["default"]
     connections.settings["default"] = {**settings, "NAME": name}
     connections["default"] = connections.create_connection("default")
+    _put_aside.append(template)
     try:
         yield
     finally:
+        _put_aside.pop()
         connections["default"].close()
         connections.settings["default"] = settings
         connections["default"] = template

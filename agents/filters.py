@@ -93,7 +93,7 @@ class SessionFilter(Filter):
     q = _text("Search")
     state = forms.ChoiceField(
         required=False,
-        choices=[("", "Connected or closing"), *Phase.choices],
+        choices=[("", "Live"), *Phase.choices],
         error_messages={"invalid_choice": "A session can't be in the state “%(value)s”."},
     )
     direction = forms.ChoiceField(

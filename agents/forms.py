@@ -17,17 +17,16 @@ class ReasonForm(forms.Form):
     """Why a session is to be disconnected. `token` is made with the form: sent twice, it is one operation."""
 
     reason = forms.CharField(widget=forms.Textarea, strip=False, required=False)
-    token = forms.UUIDField(
-        widget=forms.HiddenInput,
-        initial=uuid4,
-        error_messages={
-            "required": "This form was sent without its token: open it again.",
-            "invalid": "The token of this form is damaged: open it again.",
-        },
-    )
+    token = forms.UUIDField(widget=forms.HiddenInput, initial=uuid4)
 
     def clean_reason(self) -> str:
         return clean_reason(self.cleaned_data["reason"])
+
+    def with_new_token(self) -> "ReasonForm":
+        """The same for somebody whose form came without a usable token."""
+        anew = ReasonForm({"reason": self.data.get("reason", ""), "token": uuid4()})
+        anew.add_error(None, "This form came without its token. It has a new one now: send it once more.")
+        return anew
 
 
 class SourceForm(forms.ModelForm):  # type: ignore[type-arg]

@@ -37,11 +37,12 @@ class Live:
 
 @dataclass(frozen=True)
 class Look:
-    """One look at a page that follows along: `sources` were loaded for the token anyway."""
+    """One look at a page that follows along: `sources` and `also` were loaded for the token anyway."""
 
     request: PageRequest
     etag: str
     sources: list[ShownSource]
+    also: Any
 
     def render(self, template: str, context: dict[str, Any], *, in_motion: bool, status: int = 200) -> HttpResponse:
         """The page, or to live.js only the part of it that changes."""
@@ -93,7 +94,7 @@ def _look(request: PageRequest, also: object) -> Look:
         timezone.localdate(),
         also,
     )
-    return Look(request, f'"{blake2b(repr(seen).encode(), digest_size=16).hexdigest()}"', sources)
+    return Look(request, f'"{blake2b(repr(seen).encode(), digest_size=16).hexdigest()}"', sources, also)
 
 
 def _who_looks(request: HttpRequest) -> tuple[object, ...]:

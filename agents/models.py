@@ -229,6 +229,8 @@ class AgentSession(models.Model):
         indexes = [
             # The Sessions page, sorted by agent ID, its default.
             models.Index(fields=["agent_id", "id"], condition=Q(ended_at=None), name="session_live_by_agent"),
+            # The history: ended sessions, newest first.
+            models.Index(fields=["-ended_at", "-id"], condition=Q(ended_at__isnull=False), name="session_ended_newest"),
             # Earlier sessions of one agent.
             models.Index(fields=["source", "agent_id", "-id"], name="session_of_agent"),
         ]
@@ -292,7 +294,8 @@ class DisconnectionQuerySet(models.QuerySet["Disconnection"]):
 
     def sendable(self) -> DisconnectionQuerySet:
         """Queued, or to be sent again because a reading still lists the session after a lost answer."""
-        return self.filter(Q(state=State.QUEUED) | Q(state=State.SENDING, resend=True))
+        still_listed = Q(session__ended_at=None, session__absent_since=None, session__closing=False)
+        return self.filter(Q(state=State.QUEUED) | Q(state=State.SENDING, resend=True) & still_listed)
 
     def due(self, at: datetime) -> DisconnectionQuerySet:
         return self.sendable().filter(not_before__lte=at)

@@ -17,6 +17,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Coalesce, Least
 
 from agents import pacer
+from agents.clock import database_now
 from agents.models import AgentSession, Attempt, Disconnection, Source
 from agents.states import FINAL, State, sources_of
 from audit.actions import Action
@@ -117,7 +118,7 @@ class Evidence:
 
     def proves_gone(self, session: AgentSession, since: datetime) -> bool:
         """Whether the session is proved gone by readings begun after `since`: by this one alone, or with the last."""
-        if not self.whole or session.absent_since is None or self.begun_at <= since:
+        if not self.whole or session.absent_since is None or self.begun_at <= since or self.lists(session):
             return False
         if self.decisive:
             return True
@@ -128,7 +129,9 @@ class Evidence:
 def judge(source: Source, evidence: Evidence, at: datetime) -> None:
     """Decide every open disconnection of the source that this reading can decide."""
     verdicts: dict[tuple[str, str, Verdict], list[Disconnection]] = defaultdict(list)
-    for row in Disconnection.objects.open().filter(source=source).select_related("session"):
+    # Of a bulk operation most rows are queued, or accepted and still listed: nothing can be decided of those.
+    decidable = Q(session__absent_since__isnull=False) | Q(state=State.SENDING) | Q(confirm_by__lte=at)
+    for row in Disconnection.objects.open().filter(decidable, source=source).select_related("session"):
         verdict = _verdict(source, row, evidence, at)
         if verdict:
             verdicts[row.state, row.answer, verdict].append(row)
@@ -208,7 +211,13 @@ def confirm_times(source: Source, at: datetime) -> dict[str, datetime]:
 
 
 def plan_resends(source: Source, evidence: Evidence) -> None:
-    """A lost answer whose session is still listed, not closing, after the settle time: the call is made again."""
+    """A lost answer whose session is still listed, not closing, after the settle time: the call is made again.
+
+    One that was to be made again, and whose session this reading no longer lists or says to be closing, waits on.
+    """
+    Disconnection.objects.filter(source=source, state=State.SENDING, lease_token=None, resend=True).exclude(
+        session__in=AgentSession.objects.live().filter(source=source, absent_since=None, closing=False)
+    ).update(resend=False)
     Disconnection.objects.filter(
         source=source,
         state=State.SENDING,
@@ -338,7 +347,7 @@ def lose_answer(
         data=lambda row: {"attempt": row.tries, **lost},
         within=lambda pks: end_attempts(pks, ended_at, Attempt.Result.LOST, status=status, message=why),
     )
-    hurry([source.pk], ended_at + source.settle)
+    hurry(source, ended_at + source.settle)
     return changed
 
 
@@ -357,7 +366,7 @@ def answered_no(
             pks, ended_at, Attempt.Result.REFUSED, status=status, code=code, message=message
         ),
     )
-    hurry([source.pk], ended_at)
+    hurry(source, ended_at)
     return changed
 
 
@@ -378,9 +387,25 @@ def _awaiting(source: Source, answer: str, explanation: str, ended_at: datetime)
     }
 
 
-def hurry(source_ids: list[int], at: datetime) -> None:
-    """Have these sources read at `at` or earlier."""
-    Source.objects.filter(pk__in=source_ids).update(next_reading_at=Least(F("next_reading_at"), at))
+def hurry(source: Source, at: datetime) -> None:
+    """Have this source read at `at`, or as soon after that as one reading may follow another."""
+    if source.read_begun_at:
+        at = max(at, source.read_begun_at + pause_between_readings(source))
+    Source.objects.filter(pk=source.pk).update(next_reading_at=Least(F("next_reading_at"), at))
+
+
+def pause_between_readings(source: Source) -> timedelta:
+    """From the beginning of one to that of the next, at the least, while outcomes wait for them."""
+    pause: timedelta = min(source.polling, settings.CONSOLE_CONFIRM_PAUSE)
+    if source.contract and source.contract.requests_per_minute and posts_wait(source.contract.pk):
+        # One call in eight is for reading while POSTs wait for slots; more where confirming would come too late.
+        slots = timedelta(seconds=8 * source.calls * pacer.spacing(source.contract.requests_per_minute))
+        pause = max(pause, min(slots, source.confirm_within / 2))
+    return pause
+
+
+def posts_wait(contract_id: int) -> bool:
+    return Disconnection.objects.due(database_now()).filter(source__contract=contract_id).exists()
 
 
 def end_attempts(

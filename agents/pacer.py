@@ -20,6 +20,10 @@ from django.db.models.functions import Greatest, Now
 from agents.clock import EpochNow
 from agents.models import Contract
 
+#: Seconds: what a float of today's time may be off by, here and in the database. Without it, whoever waited exactly as
+#: long as he was told would be told to wait again.
+_ROUNDING = 1e-6
+
 
 class Purpose(Enum):
     """What a slot is for; the value is the share of the burst that it may use."""
@@ -58,7 +62,7 @@ def free_now(now: float, next_at: float, requests_per_minute: int, purpose: Purp
     """How many slots may be taken at once."""
     ahead = max(next_at - now, 0.0)
     spare = early(requests_per_minute, purpose) - ahead
-    return max(0, math.floor(spare / spacing(requests_per_minute) + 1e-6) + 1)
+    return max(0, math.floor((spare + _ROUNDING) / spacing(requests_per_minute)) + 1)
 
 
 def take(contract_id: int, *, purpose: Purpose, wanted: int = 1) -> Slots:
@@ -73,7 +77,9 @@ def take(contract_id: int, *, purpose: Purpose, wanted: int = 1) -> Slots:
         count = min(wanted, free_now(row.now, row.next_at, row.requests_per_minute, purpose))
         if count < 1:
             return Slots(0, row.next_at - ahead_by - row.now)
-        if _advance(contract_id, count * space, next_at__lte=EpochNow() + Value(ahead_by - (count - 1) * space)):
+        if _advance(
+            contract_id, count * space, next_at__lte=EpochNow() + Value(ahead_by - (count - 1) * space + 2 * _ROUNDING)
+        ):
             return Slots(count, 0.0 if count == wanted else space)
         # Somebody was quicker: look again at what is left.
 

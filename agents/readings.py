@@ -93,9 +93,8 @@ class _Slots:
             self._keep_lease()
             if self.contract is None:
                 return
-            slots = pacer.take_for_reading(
-                self.contract.pk, purpose=self._purpose(), posts_wait=self._limited and posts_wait(self.contract.pk)
-            )
+            posts_wait = self._limited and outcomes.posts_wait(self.contract.pk)
+            slots = pacer.take_for_reading(self.contract.pk, purpose=self._purpose(), posts_wait=posts_wait)
             if slots.blocked:
                 until = database_now() + timedelta(seconds=slots.wait)
                 raise ReadRateLimited("The remote's rate limit refuses every request.", until=until)
@@ -133,10 +132,6 @@ class _Slots:
         ours = Source.objects.filter(pk=self.source.pk, reading_token=self.token)
         if not ours.update(reading_until=database_now() + _lease()):
             raise Unreachable("Another reading took over.")
-
-
-def posts_wait(contract_id: int) -> bool:
-    return Disconnection.objects.due(database_now()).filter(source__contract=contract_id).exists()
 
 
 # --- What a reading changes --------------------------------------------------------------------------------------
@@ -362,7 +357,10 @@ def _record_failure(source: Source, token: UUID, begun_at: datetime, failure: Re
             return None
         reading = Reading.objects.create(source=source, begun_at=begun_at, ended_at=at, outcome=outcome, note=message)
         if isinstance(failure, ReadRejected):
-            rejected = source.credentials.filter(purpose=Credential.Purpose.READING, rejected_at=None)
+            # One that was replaced meanwhile is not the one that the remote turned down.
+            rejected = source.credentials.filter(
+                purpose=Credential.Purpose.READING, rejected_at=None, replaced_at__lte=begun_at
+            )
             if rejected.update(rejected_at=at):
                 entries.append(
                     Entry(
@@ -414,11 +412,7 @@ def _plan_next(source: Source, begun_at: datetime) -> None:
     pause = source.polling
     if newest and newest.attempt_ended_at:
         waited = at - newest.attempt_ended_at
-        pause = min(pause, max(settings.CONSOLE_CONFIRM_PAUSE, waited / 2))
-        if source.contract and posts_wait(source.contract.pk):
-            # One call in eight is for reading while POSTs wait for slots; more where confirming would come too late.
-            slots = 8 * source.calls * pacer.spacing(source.contract.requests_per_minute)
-            pause = max(pause, min(timedelta(seconds=slots), source.confirm_within / 2))
+        pause = max(min(pause, waited / 2), outcomes.pause_between_readings(source))
     next_at = max(begun_at + pause, at + settings.CONSOLE_CONFIRM_PAUSE / 4)
     # Somebody may have asked for an earlier one meanwhile; what was due before this reading began is served by it.
     Source.objects.filter(

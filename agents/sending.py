@@ -20,8 +20,9 @@ from functools import cache
 from uuid import UUID, uuid4
 
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Min, Q
 
 from agents import outcomes, pacer, readings
 from agents.clock import database_now
@@ -50,14 +51,16 @@ logger = logging.getLogger(__name__)
 
 #: Set when the worker is asked to stop: what is not claimed stays queued for the next one.
 stopping = threading.Event()
+#: Seconds in which results are gathered, to be written at once.
+_MOMENT = 0.05
 _draining: set[UUID] = set()
 _draining_lock = threading.Lock()
 
 
 def due_operations(at: datetime) -> list[UUID]:
-    """The operations that have something to send now, those of one session first."""
-    due = Disconnection.objects.due(at).filter(_sendable_source(at))
-    return list(due.order_by("operation__size", "operation_id").values_list("operation_id", flat=True).distinct())
+    """The operations that have something to send now and that this process does not send already; single ones first."""
+    due = Disconnection.objects.due(at).filter(_sendable_source(at)).order_by("operation__size", "operation_id")
+    return [pk for pk in due.values_list("operation_id", flat=True).distinct() if pk not in _draining]
 
 
 def _sendable_source(at: datetime) -> Q:
@@ -66,11 +69,13 @@ def _sendable_source(at: datetime) -> Q:
     return Q(source__paused_at=None) & ~Q(source__in=rejected.values("source")) & ~blocked
 
 
-def send_operation(operation_id: UUID) -> None:
-    """Send what is due of an operation, until nothing is. Where this process does so already, it goes on alone."""
+def send_operation(operation_id: UUID) -> bool:
+    """Send what is due of an operation, until nothing is; True where something was sent.
+
+    Where this process does so already, it goes on alone.
+    """
     with _alone(operation_id) as alone:
-        if alone:
-            _Drain(operation_id).run()
+        return alone and _Drain(operation_id).run()
 
 
 @contextmanager
@@ -89,7 +94,7 @@ def _alone(operation_id: UUID) -> Iterator[bool]:
 @cache
 def _callers() -> ThreadPoolExecutor:
     """The threads that make calls in bulk; each keeps its connections, so they outlive one operation."""
-    return ThreadPoolExecutor(settings.CONSOLE_WORKER_THREADS, thread_name_prefix="call")
+    return ThreadPoolExecutor(settings.CONSOLE_BULK_CALLS, thread_name_prefix="call")
 
 
 class _Room:
@@ -102,7 +107,7 @@ class _Room:
 
     def take(self, wanted: int) -> int:
         with self._lock:
-            taken = max(0, min(wanted, settings.CONSOLE_WORKER_THREADS - self._taken))
+            taken = max(0, min(wanted, settings.CONSOLE_BULK_CALLS - self._taken))
             self._taken += taken
         return taken
 
@@ -122,24 +127,31 @@ class _Result:
 
 class _Drain:
     def __init__(self, operation_id: UUID) -> None:
-        self.operation = Operation.objects.select_related("requested_by").get(pk=operation_id)
+        self.operation = Operation.objects.get(pk=operation_id)
         self.bulk = self.operation.size > 1
         self.purpose = pacer.Purpose.BULK if self.bulk else pacer.Purpose.INTERACTIVE
-        self.width = settings.CONSOLE_WORKER_THREADS if self.bulk else 1
+        self.width = settings.CONSOLE_BULK_CALLS if self.bulk else 1
         self.under_way: set[Future[_Result]] = set()
+        self.sent = False
 
-    def run(self) -> None:
+    def run(self) -> bool:
         longest = settings.CONSOLE_SWEEP.total_seconds()
         while True:
             pause = self._send_some()
             if self.under_way:
-                timeout = longest if pause is None else min(pause, longest)
-                done, self.under_way = wait(self.under_way, timeout, return_when=FIRST_COMPLETED)
-                write_results([future.result() for future in done])
+                self._write_some(longest if pause is None else min(pause, longest), gather=not pause)
             elif pause is None:
-                return
+                return self.sent
             else:
                 stopping.wait(min(pause, longest))
+
+    def _write_some(self, timeout: float, *, gather: bool) -> None:
+        """Write what comes back next; `gather`: where no slot is waited for, with whatever follows in a moment."""
+        done, self.under_way = wait(self.under_way, timeout, return_when=FIRST_COMPLETED)
+        if gather and self.under_way:
+            more, self.under_way = wait(self.under_way, _MOMENT)
+            done |= more
+        write_results([future.result() for future in done])
 
     def _send_some(self) -> float | None:
         """Claim and call what may be sent now; after how many seconds more may be, None where nothing is known of."""
@@ -177,6 +189,7 @@ class _Drain:
         rows = claim(rows)
         if not rows:
             return
+        self.sent = True
         call = kind_of(source).disconnector(source)
         if self.bulk:
             for row in rows:
@@ -211,17 +224,17 @@ class _Drain:
 
     def _still_to_send(self, rows: list[Disconnection], at: datetime) -> list[Disconnection]:
         """Right, identity and ability are looked at again; rows that fail are refused without a call."""
-        refusals: dict[Verdict, list[Disconnection]] = defaultdict(list)
+        refusals: dict[tuple[str, Verdict], list[Disconnection]] = defaultdict(list)
         kept = []
         allowed = may_still(self.operation, source=rows[0].source)
         for row in rows:
             verdict = why_unsent(row, at, allowed=allowed)
             if verdict:
-                refusals[verdict].append(row)
+                refusals[row.state, verdict].append(row)
             else:
                 kept.append(row)
-        for verdict, refused in refusals.items():
-            advance(refused, verdict, at=at, still=Q(state=State.QUEUED))
+        for (state, verdict), refused in refusals.items():
+            advance(refused, verdict, at=at, still=Q(state=state, lease_token=None))
         return kept
 
 
@@ -231,14 +244,16 @@ def is_stale(source: Source, at: datetime) -> bool:
 
 
 def why_unsent(row: Disconnection, at: datetime, *, allowed: bool) -> Verdict | None:
-    """Known before a call is made: why it will not be. Only for rows that no call was made for yet."""
-    if row.state != State.QUEUED:
-        return None
+    """Known before a call is made: why it will not be."""
     if row.send_by < at:
         return Verdict(State.FAILED, Action.DISCONNECTION_FAILED, "It could not be sent in time.")
     if not allowed:
         why = f"{row.operation.actor_label} no longer has the right to disconnect agents."
+        if row.state == State.SENDING:
+            return Verdict(State.FAILED, Action.DISCONNECTION_FAILED, f"{row.explanation} No other is made: {why}")
         return Verdict(State.REFUSED, Action.DISCONNECTION_REFUSED, why)
+    if row.state == State.SENDING:
+        return None  # What a reading showed of it allows another attempt (`DisconnectionQuerySet.sendable`).
     session = row.session
     if session.ended_at is not None:
         return Verdict(
@@ -260,9 +275,11 @@ def may_still(operation: Operation, *, source: Source) -> bool:
     if operation.actor_kind == KEY:
         key = live_key(operation.actor_id)
         return key is not None and Right.AGENT_DISCONNECT in key.rights and key.may_touch(source.name)
-    if operation.requested_by is None:
+    if operation.requested_by_id is None:
         return operation.actor_kind == "command line"
-    return Right.AGENT_DISCONNECT in rights_of(operation.requested_by)
+    # Not the person that the operation was loaded with: sending many takes long enough to be deactivated in.
+    person = get_user_model().objects.get(pk=operation.requested_by_id)
+    return Right.AGENT_DISCONNECT in rights_of(person)
 
 
 def claim(rows: list[Disconnection]) -> list[Disconnection]:
@@ -274,7 +291,7 @@ def claim(rows: list[Disconnection]) -> list[Disconnection]:
     by_pk = {row.pk: row for row in rows}
     with transaction.atomic(durable=True):
         free = Disconnection.objects.due(at).filter(pk__in=by_pk)
-        locked = list(free.order_by("pk").select_for_update().values_list("pk", flat=True))
+        locked = list(free.order_by("pk").select_for_update(of=("self",)).values_list("pk", flat=True))
         Disconnection.objects.filter(pk__in=locked).update(
             state=State.SENDING,
             lease_token=token,
@@ -340,7 +357,7 @@ def _write(source: Source, rows: list[Disconnection], answer: Answer, at: dateti
             why = "the remote's rate limit refuses every request"
             return _requeue(rows, Attempt.Result.RATE_LIMITED, why, at, answer.until, status=answer.status)
         case CredentialRejected():
-            _reject_credential(source, answer, at)
+            _reject_credential(source, rows, answer, at)
             why = "the remote does not accept the credential for disconnecting"
             if answer.status is None:
                 why = answer.message.rstrip(".") or why
@@ -350,18 +367,20 @@ def _write(source: Source, rows: list[Disconnection], answer: Answer, at: dateti
 
 
 def _accept(source: Source, rows: list[Disconnection], answer: Accepted, at: datetime) -> list[Disconnection]:
+    def within(pks: list[UUID]) -> None:
+        outcomes.end_attempts(pks, at, Attempt.Result.ACCEPTED, status=answer.status)
+        outcomes.hurry(source, at + settings.CONSOLE_CONFIRM_PAUSE / 4)
+
     # Not the end of an earlier attempt whose answer was lost.
     verdict = outcomes.accepted(source, "The remote accepted the request.", at)
-    moved = advance(
+    return advance(
         rows,
         replace(verdict, columns=verdict.columns | {"attempt_ended_at": at}),
         at=at,
         still=outcomes.ours(rows),
         data=lambda row: {"attempt": row.tries, "status": answer.status},
-        within=lambda pks: outcomes.end_attempts(pks, at, Attempt.Result.ACCEPTED, status=answer.status),
+        within=within,
     )
-    outcomes.hurry([source.pk], at + settings.CONSOLE_CONFIRM_PAUSE / 4)
-    return moved
 
 
 def _requeue(
@@ -401,9 +420,15 @@ def back_off(tries: int) -> timedelta:
     return doubled * random.uniform(0.5, 1.0)
 
 
-def _reject_credential(source: Source, answer: CredentialRejected, at: datetime) -> None:
+def _reject_credential(source: Source, rows: list[Disconnection], answer: CredentialRejected, at: datetime) -> None:
     with transaction.atomic(durable=True):
-        accepted_so_far = source.credentials.filter(purpose=Credential.Purpose.DISCONNECTING, rejected_at=None)
+        # One that was replaced meanwhile is not the one that the remote turned down.
+        begun = Attempt.objects.filter(disconnection__in=rows, ended_at=None).aggregate(Min("begun_at"))[
+            "begun_at__min"
+        ]
+        accepted_so_far = source.credentials.filter(
+            purpose=Credential.Purpose.DISCONNECTING, rejected_at=None, replaced_at__lte=begun or at
+        )
         if accepted_so_far.update(rejected_at=at):
             data = {"purpose": "disconnecting", "status": answer.status, "why": answer.message}
             record_many([Entry(Action.CREDENTIAL_REJECTED, CONSOLE, source.target, data=data)])
@@ -411,6 +436,8 @@ def _reject_credential(source: Source, answer: CredentialRejected, at: datetime)
 
 def _note_late(answer: Answer, rows: list[Disconnection]) -> None:
     """An answer that came after its lease had run out changes nothing, but is on record."""
+    if not rows:
+        return
     data = {"answer": type(answer).__name__}
     action = Action.DISCONNECTION_LATE_ANSWER
     with transaction.atomic(durable=True):

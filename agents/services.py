@@ -243,6 +243,8 @@ def _already_open(rows: list[Disconnection], actor: Actor) -> AlreadyOpen | NotO
 
 
 def _record_already_open(operation: Operation, rows: list[Disconnection], actor: Actor) -> None:
+    if not rows:
+        return
     with transaction.atomic(durable=True):
         record_many([Entry(Action.DISCONNECTION_ALREADY_OPEN, actor, row.session.target, operation.pk) for row in rows])
 

@@ -39,18 +39,20 @@ def story_of(events: Iterable[Event]) -> list[Step]:
         if event.action in _PROVED and answered_at:
             after = f"That was {_lapse(event.at - answered_at)} after the remote's answer."
             step = replace(step, text=f"{step.text} {after}")
-        by = event.actor_label if event.actor_kind != "console" else ""
-        steps.append(replace(step, at=event.at, by=by))
+        steps.append(replace(step, at=event.at, by=_by(event)))
     return steps
+
+
+def _by(event: Event) -> str:
+    """Who did it, where it was not the console; what is queued at once says so already."""
+    return "" if event.actor_kind == "console" or event.action == Action.DISCONNECTION_QUEUED else event.actor_label
 
 
 def _lapse(delta: timedelta) -> str:
     seconds = delta.total_seconds()
-    if seconds < 1:
-        return "less than a second"
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min"
+    if seconds < 10:
+        return f"{seconds:.1f}\N{NO-BREAK SPACE}s"
+    return f"{seconds:.0f}\N{NO-BREAK SPACE}s" if seconds < 120 else f"{seconds / 60:.0f}\N{NO-BREAK SPACE}min"
 
 
 def _explained(title: str, state: str) -> Callable[[dict[str, Any]], Step]:
@@ -180,7 +182,7 @@ def _standing(row: Disconnection) -> str:
         case State.SENDING, _:
             return "The request is on its way to the remote."
         case State.ACCEPTED, _:
-            return "The remote accepted the request. That proves nothing: the list is read to see the session gone."
+            return "The remote accepted the request. Accepted is not yet gone: the list is read until the session is."
         case State.CONFIRMED, _:
             return f"The session is gone, and that is proved. {row.explanation}"
         case State.ALREADY_GONE | State.REFUSED, _ if not row.posts:

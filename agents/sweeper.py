@@ -79,13 +79,15 @@ class Sweeper(threading.Thread):
         self._hands.submit(self._do, kind, key, work)
 
     def _do(self, kind: str, key: Any, work: Any) -> None:
+        worked = None
         try:
             close_old_connections()
-            work(key)
+            worked = work(key)
         except Exception:
             logger.exception("The %s %s failed; the next sweep finds it again", kind, key)
             connection.close()
         finally:
             with self._lock:
                 self._busy.discard((kind, key))
-            wake()
+        if worked:
+            wake()  # Something new may be due. Not after work that found nothing to do: it would be due at once again.

@@ -179,7 +179,7 @@ CONSOLE_LINK_HOURS = setting(
 )
 CONSOLE_LIVE_SECONDS = setting(
     "CONSOLE_LIVE_SECONDS",
-    "5",
+    "2",
     "seconds between two looks of an open page while nothing on it is in motion",
     number(1, 60),
 )
@@ -324,9 +324,19 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_TIME_LIMIT = None
 CONSOLE_WORKER_THREADS = setting(
-    "CONSOLE_WORKER_THREADS", "32", "calls that one worker has under way at once", whole(2, 256)
+    "CONSOLE_WORKER_THREADS",
+    "32",
+    "tasks that one worker does at once; each may hold a connection to the database",
+    whole(2, 256),
 )
 CELERY_WORKER_CONCURRENCY = CONSOLE_WORKER_THREADS
+CONSOLE_BULK_CALLS = setting(
+    "CONSOLE_BULK_CALLS",
+    "64",
+    "calls to remotes that one worker has under way at once for operations of many; they hold no connection to the "
+    "database",
+    whole(2, 256),
+)
 CELERY_WORKER_DIRECT = True  # A queue of its own for each worker: its heartbeat must not be taken by another.
 CELERY_BEAT_SCHEDULE_FILENAME = str(CONSOLE_DATA_DIR / "celerybeat-schedule")
 

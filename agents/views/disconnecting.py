@@ -30,7 +30,7 @@ def disconnect(request: PageRequest, pk: int) -> HttpResponse:
         return _ask(request, session, ReasonForm())
     form = ReasonForm(request.POST)
     if not form.is_valid():
-        return _ask(request, session, form, status=422)
+        return _ask(request, session, form.with_new_token() if "token" in form.errors else form, status=422)
     try:
         operation = services.request_disconnection(
             sessions=[session],

@@ -46,7 +46,7 @@ def session_list(request: PageRequest, look: Look) -> HttpResponse:
     sources = counted(look.sources)
     context = {
         "filters": filters,
-        "columns": _columns(request, filters),
+        "columns": _columns(request, filters, one_source=len(sources) == 1),
         "page": page,
         "offers": offers,
         "sources": sources,
@@ -74,11 +74,14 @@ def _why_empty(filters: SessionFilter, sources: list[ShownSource]) -> str:
     return "none_connected" if any(each.freshness.at for each in sources) else "never_read"
 
 
-def _columns(request: PageRequest, filters: SessionFilter) -> list[dict[str, str]]:
+def _columns(request: PageRequest, filters: SessionFilter, *, one_source: bool) -> list[dict[str, str]]:
     """The headings; each link sorts by its column, and the other way round where it does so already."""
-    sort = filters.cleaned_data.get("sort") or "agent"
+    given = filters.cleaned_data
+    sort = given.get("sort") or ("" if given.get("state") == AgentSession.Phase.ENDED else "agent")
     columns = []
     for name, label in filters.COLUMNS.items():
+        if name == "source" and one_source:
+            continue
         query = request.GET.copy()
         query.pop("page", None)
         query["sort"] = f"-{name}" if sort == name else name
@@ -171,4 +174,5 @@ def _events_of(session: AgentSession, disconnections: list[Disconnection]) -> li
     about = Q(target_kind=session.target.kind, target_id=session.target.id)
     if disconnections:
         about |= Q(target_kind="disconnection", target_id__in=[row.target.id for row in disconnections])
+        about |= Q(target_kind="operation", target_id__in=[row.operation.target.id for row in disconnections])
     return list(Event.objects.for_lists().filter(about).order_by("-sequence")[:EVENTS])

@@ -211,7 +211,11 @@ def _sections(form: SourceForm, own: "ModelForm[Any]") -> list[dict[str, Any]]:
         return [form[name] for name in names]
 
     return [
-        {"title": "Where it is", "text": "", "fields": [form["name"], *own]},
+        {
+            "title": "Where it is",
+            "text": "The address of the remote, and how it is reached.",
+            "fields": [form["name"], *own],
+        },
         {
             "title": "Keys",
             "text": "They are encrypted where they are kept, and never shown again.",

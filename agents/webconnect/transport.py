@@ -23,6 +23,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from agents.credentials import Secret
 
@@ -246,7 +247,7 @@ def call(
             return Response(response.status_code, response.headers, body)
     except NeverLeft:
         raise
-    except (requests.RequestException, OSError, ValueError) as error:
+    except (requests.RequestException, HTTPError, OSError, ValueError) as error:
         # `from None`: the chain of a failed call holds the request, and so the key.
         if not under_way.left:
             raise NeverLeft(_in_words(error, under_way, limits)) from None
@@ -272,7 +273,7 @@ def _in_words(error: Exception, under_way: _Call, limits: Limits) -> str:
         return f"no whole answer within {limits.whole:g} s"
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return f"no connection within {limits.connect:g} s"
-    if isinstance(error, requests.exceptions.ReadTimeout):
+    if isinstance(error, requests.exceptions.ReadTimeout | ReadTimeoutError):
         return f"no answer for {limits.read:g} s"
     if isinstance(error, requests.exceptions.ProxyError):
         return "the proxy did not connect"

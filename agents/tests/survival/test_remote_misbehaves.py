@@ -16,6 +16,7 @@ from agents.tests.survival.harness import (
     finished,
     in_state,
     posts,
+    reread,
     row_of,
     story,
     wait_for,
@@ -211,13 +212,6 @@ def test_401_ends_with_a_test_that_goes_well(busy_console, standin, source):
     assert all(finding.works for finding in findings), findings
     assert [row.state for row in finished(operation)] == [State.CONFIRMED]
     assert_proven(operation, standin)
-
-
-def reread(source, times=2):
-    """Let the worker look at the source so many times more: what it would do wrongly, it would have done then."""
-    for _ in range(times):
-        before = database_now()
-        wait_for(lambda before=before: source.readings.filter(begun_at__gt=before).exists())
 
 
 # --- 429 -----------------------------------------------------------------------------------------------------------
