@@ -179,8 +179,12 @@ _COLUMNS = (
 )
 
 
+#: Made once, since each request would pay for resolving the names.
+_ROWS = ApiKeySecret.objects.values_list(*_COLUMNS)
+
+
 def _find(which: Q) -> _Found | None:
-    rows: list[Any] = list(ApiKeySecret.objects.filter(which).values_list(*_COLUMNS))
+    rows: list[Any] = list(_ROWS.filter(which))
     if not rows:
         return None
     groups = tuple(row[-1] for row in rows if row[-1])

@@ -59,6 +59,9 @@ class ApiKey(models.Model):
     created_by_label = models.CharField(max_length=200, editable=False)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
     last_used_address = models.CharField(max_length=64, blank=True, editable=False)
+    # Minutes since 1970, and the requests of that minute that web processes have taken (`apikeys/throttling.py`).
+    rate_minute = models.BigIntegerField(default=0, editable=False)
+    rate_taken = models.PositiveIntegerField(default=0, editable=False)
     # The days of the last warning that was given of this end; None where none was.
     warned_days = models.PositiveSmallIntegerField(null=True, blank=True, editable=False)
 

@@ -25,7 +25,7 @@ MOST_OF_ADDRESS, MOST_OF_ALL, MOST_OF_KEY = 30, 300, 30
 def refuse_bad_key(bad: BadKey, *, address: str, at: datetime) -> int:
     """Put it on record; returns how many seconds the address has to wait because it sent too many, mostly 0."""
     place = _place(address)
-    count = _count(f"address {place}", MOST_OF_ADDRESS, at)
+    count = _count(f"address:{place}", MOST_OF_ADDRESS, at)
     if count > MOST_OF_ADDRESS:
         if count == MOST_OF_ADDRESS + 1:
             _record(Action.APIKEY_THROTTLED, Target("address", place, place), most=MOST_OF_ADDRESS, seconds=WINDOW)
@@ -42,7 +42,7 @@ def refuse_bad_key(bad: BadKey, *, address: str, at: datetime) -> int:
 @transaction.atomic(durable=True)
 def record_not_allowed(key: LiveKey, *, scope: str, why: str, endpoint: str, at: datetime) -> None:
     """A good key without the right: on record with what it wanted, the first ones of each five minutes."""
-    if _count(f"key {key.pk}", MOST_OF_KEY, at) <= MOST_OF_KEY:
+    if _count(f"key:{key.pk}", MOST_OF_KEY, at) <= MOST_OF_KEY:
         record(
             Action.APIKEY_NOT_ALLOWED, actor=key.actor, target=key.target, scope=scope, endpoint=endpoint, reason=why
         )

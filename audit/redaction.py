@@ -27,6 +27,7 @@ _SECRET_SHAPE = re.compile(
     r"""
       \b(?P<scheme>bearer|basic)\s+(?=\S*\d|\S{20})[A-Za-z0-9._~+/=-]{8,}
     | (?P<url>\b[a-z][a-z0-9+.-]{0,20}://)[^\s/@]+@                               # user:password@ in a URL
+    | (?P<key>\bac_[0-9A-Za-z]{12}_)[0-9A-Za-z]{34}\b                        # API key of the console
     | \beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*                 # JSON Web Token
     | -----BEGIN\ [A-Z ]*PRIVATE\ KEY-----(?:.*?-----END\ [A-Z ]*PRIVATE\ KEY-----|.*)
     | (?P<name>["']?\b(?:password|passwd|secret|token|api[_-]?key|authorization)["']?\s*(?:=|["']\s*:)\s*["']?)
@@ -54,6 +55,8 @@ def safe_text(text: str, longest: int = LONGEST_TEXT) -> str:
 def _masked(found: re.Match[str]) -> str:
     if found["scheme"]:
         return f"{found['scheme']} {REDACTED}"
+    if found["key"]:
+        return f"{found['key']}{REDACTED}"
     if found["url"]:
         return f"{found['url']}{REDACTED}@"
     return f"{found['name'] or ''}{REDACTED}"

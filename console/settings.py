@@ -298,6 +298,7 @@ REST_FRAMEWORK = {
     # Programs use keys, pages use the session; a view without a declared scope is refused to everybody.
     "DEFAULT_AUTHENTICATION_CLASSES": ["apikeys.authentication.ApiKeyAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["apikeys.permissions.HasScope"],
+    "DEFAULT_THROTTLE_CLASSES": ["apikeys.throttling.KeyThrottle"],
 }
 CONSOLE_API_KEY_LONGEST_DAYS = setting(
     "CONSOLE_API_KEY_LONGEST_DAYS", "365", "days that an API key may be valid at the most", whole(1, 3650)

@@ -286,7 +286,7 @@ class OwnAccountTests(TestCase):
             self.assertEqual(response["Location"].split("?")[0], "/accounts/login/", path)
 
     def test_a_right_that_is_taken_is_gone_with_the_next_request(self):
-        self.assertEqual(len(rights_of(self.bob)), 2)
+        self.assertTrue(rights_of(self.bob))
         self.bob.groups.clear()
 
         self.assertNotContains(self.client.get("/accounts/"), "Disconnect agent sessions")
