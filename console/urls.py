@@ -1,5 +1,6 @@
-from django.urls import include, path
+from django.urls import include, path, re_path
 
+from apikeys.errors import no_such_path
 from console import health, views
 
 console_urls = [path("", views.overview, name="overview")]
@@ -12,4 +13,7 @@ urlpatterns = [
     path("", include("console.people.urls")),
     path("", include("agents.urls")),
     path("audit/", include("audit.urls")),
+    path("api/v2/", include("agents.webconnect.urls")),
+    path("api/console/v1/", include("agents.api_urls")),
+    re_path(r"^api(?:/|$)", no_such_path),
 ]
