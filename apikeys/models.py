@@ -62,8 +62,9 @@ class ApiKey(models.Model):
     # Minutes since 1970, and the requests of that minute that web processes have taken (`apikeys/throttling.py`).
     rate_minute = models.BigIntegerField(default=0, editable=False)
     rate_taken = models.PositiveIntegerField(default=0, editable=False)
-    # The days of the last warning that was given of this end; None where none was.
+    # The days of the last warning of this end that is on record, and of the last that was sent (`apikeys/expiry.py`).
     warned_days = models.PositiveSmallIntegerField(null=True, blank=True, editable=False)
+    mailed_days = models.PositiveSmallIntegerField(null=True, blank=True, editable=False)
 
     objects = ApiKeyQuerySet.as_manager()
 

@@ -53,9 +53,9 @@ def register_sources(names: Callable[[], Iterable[str]]) -> None:
 
 
 def all_scopes() -> list[Scope]:
-    """In the order in which they were registered, those of a category together."""
-    categories = list(dict.fromkeys(scope.category for scope in _scopes.values()))
-    return sorted(_scopes.values(), key=lambda scope: categories.index(scope.category))
+    """In the order of the rights, whatever app came first."""
+    order = list(Right)
+    return sorted(_scopes.values(), key=lambda scope: order.index(scope.right))
 
 
 def scope_of(name: str) -> Scope | None:

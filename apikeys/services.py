@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
+from unicodedata import category
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -101,8 +102,8 @@ def change_key(*, key: ApiKey, terms: Terms, actor: Actor, at: datetime) -> ApiK
             changed = {name: [before[name], value] for name, value in _facts(key).items() if before[name] != value}
             if changed:
                 if "expires" in changed:
-                    key.warned_days = None
-                key.save(update_fields=[field.name for field in fields(Terms)] + ["warned_days"])
+                    key.warned_days = key.mailed_days = None
+                key.save(update_fields=[*(field.name for field in fields(Terms)), "warned_days", "mailed_days"])
                 record(Action.APIKEY_CHANGED, actor=actor, target=key.target, changed=changed)
     except IntegrityError:
         raise ValidationError(_NAME_TAKEN) from None
@@ -122,8 +123,8 @@ def rotate_key(
         raise OverlapUnderWay(key)
     if expires_at is not None and expires_at != key.expires_at:
         _check_expiry(expires_at, at, good_from=at)
-        key.expires_at, key.warned_days = expires_at, None
-        key.save(update_fields=["expires_at", "warned_days"])
+        key.expires_at, key.warned_days, key.mailed_days = expires_at, None, None
+        key.save(update_fields=["expires_at", "warned_days", "mailed_days"])
     elif key.expires_at <= at:
         raise ValidationError({"expires_at": "The key has expired: give it a new end."})
     _require_within_giver(key, actor)
@@ -228,6 +229,8 @@ def _set(key: ApiKey, terms: Terms, actor: Actor, at: datetime, *, good_from: da
     key.addresses = clean_addresses(terms.addresses)
     key.requests_per_minute = terms.requests_per_minute
     key.expires_at = terms.expires_at
+    if any(category(char) == "Cc" for char in key.name):
+        raise ValidationError({"name": "The name holds control characters, e.g. the end of a line."})
     if is_new or key.owner_id != kept_owner:
         _check_owner(terms.owner, actor)
     unknown = terms.scopes - {scope.name for scope in scopes.all_scopes()} - kept_scopes

@@ -5,13 +5,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.urls import reverse
 from django.utils import timezone
 
 from agents.freshness import Freshness, ShownSource
 from agents.models import Disconnection
 from agents.states import State
+from apikeys.expiry import ending_soon
+from apikeys.rights import Right
+from apikeys.services import visible_keys
+from audit.actors import Actor
 from audit.triggers import triggers_missing
 from console import heartbeats
+from console.templatetags.ui import exactly
 
 #: Outcomes that leave something to be done, and for how long the overview reminds of them.
 LEFT_OPEN = {
@@ -44,6 +50,18 @@ def of_the_console() -> list[Item]:
         text = "Until the next migrate, the database itself would not refuse to change it."
         items.append(Item("error", "The audit log is unprotected.", text))
     return items
+
+
+def of_keys(actor: Actor, at: datetime) -> Iterator[Item]:
+    """API keys about to end, for those who may see keys."""
+    if Right.APIKEY_GET not in actor.rights:
+        return
+    keys = list(visible_keys(actor).filter(pk__in=ending_soon(at).values("pk")).order_by("expires_at")[: MOST + 1])
+    for key in keys[:MOST]:
+        text = f"It ends {exactly(key.expires_at)}. Rotate it to let it go on, or let it end."
+        yield Item("warn", f"The API key {key.name} is about to end.", text, key.get_absolute_url())
+    if len(keys) > MOST:
+        yield Item("warn", "More API keys are about to end.", "", f"{reverse('apikeys:list')}?show=expiring")
 
 
 def of_sources(sources: list[ShownSource]) -> Iterator[Item]:

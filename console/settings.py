@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import dj_database_url
 from cryptography.fernet import Fernet
@@ -317,6 +317,43 @@ CONSOLE_API_KEY_LONGEST_DAYS = setting(
     "CONSOLE_API_KEY_LONGEST_DAYS", "365", "days that an API key may be valid at the most", whole(1, 3650)
 )
 
+# --- Mail --------------------------------------------------------------------------------------------------------
+
+
+def _mailer(value: str) -> dict[str, object]:
+    """Of Django's `MAILERS`, from `smtp://user:password@host:port` or `smtps://…`."""
+    url("smtp", "smtps")(value)
+    if not value:
+        return {"BACKEND": "django.core.mail.backends.console.EmailBackend"}
+    parts = urlsplit(value)
+    secure = parts.scheme == "smtps"
+    return {
+        "BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+        "OPTIONS": {
+            "host": parts.hostname,
+            "port": parts.port or (465 if secure else 587 if parts.username else 25),
+            "username": unquote(parts.username or ""),
+            "password": unquote(parts.password or ""),
+            "use_ssl": secure,
+            # A password is never sent in the open.
+            "use_tls": not secure and bool(parts.username),
+            "timeout": 20,
+        },
+    }
+
+
+MAILERS = {
+    "default": setting(
+        "CONSOLE_MAIL_URL",
+        "",
+        "the mail server (`smtps://user:password@host:port`, or `smtp://`, which uses STARTTLS where a user is given); "
+        "empty: mails are printed into the log",
+        _mailer,
+        secret=True,
+    )
+}
+DEFAULT_FROM_EMAIL = setting("CONSOLE_MAIL_FROM", "agent-console@localhost", "the sender of mails", text)
+
 # --- Celery ------------------------------------------------------------------------------------------------------
 CELERY_BROKER_URL = REDIS_URL or bundled_redis.url(CONSOLE_DATA_DIR)
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
@@ -380,6 +417,12 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     # A reminder only: each worker sweeps by itself.
     "sweep": {"task": "agents.sweep", "schedule": timedelta(seconds=10), "options": {"expires": 10}},
     "prune readings": {"task": "agents.prune_readings", "schedule": timedelta(hours=1), "options": {"expires": 3600}},
+    # Each warning is given once; what could not be sent is tried again at the next look.
+    "warn of expiring keys": {
+        "task": "apikeys.warn_of_expiry",
+        "schedule": timedelta(hours=1),
+        "options": {"expires": 3600},
+    },
     "clear sign-ins": {"task": "console.clear_sign_ins", "schedule": timedelta(hours=6), "options": {"expires": 3600}},
 }
 CONSOLE_API_KEY_USE = _seconds(

@@ -12,6 +12,7 @@ urlpatterns = [
     path("", include((console_urls, "console"))),
     path("", include("console.people.urls")),
     path("", include("agents.urls")),
+    path("api-keys/", include("apikeys.urls")),
     path("audit/", include("audit.urls")),
     path("api/v2/", include("agents.webconnect.urls")),
     path("api/console/v1/", include("agents.api_urls")),

@@ -35,7 +35,12 @@ def overview(request: PageRequest, look: Look) -> HttpResponse:
         "open_count": open_count,
         "today_total": today.total(),
         "outcomes": parts_of(today, urls={state: f"{reverse('agents:operations')}?state={state}" for state in today}),
-        "attention": [*look.also, *attention.of_sources(sources), *attention.of_outcomes(at)],
+        "attention": [
+            *look.also,
+            *attention.of_sources(sources),
+            *attention.of_outcomes(at),
+            *attention.of_keys(request.actor, at),
+        ],
         "operations": progress_of(Operation.objects.order_by("-requested_at", "pk")[:LAST_OPERATIONS]),
     }
     return look.render("console/overview.html", context, in_motion=bool(open_count))
