@@ -1,6 +1,7 @@
 """What all API views share."""
 
 from typing import ClassVar
+from uuid import UUID
 
 from rest_framework.request import Request
 from rest_framework.views import APIView
@@ -14,6 +15,7 @@ class KeyRequest(Request):
 
     auth: LiveKey
     actor: Actor
+    operation_token: UUID
 
 
 class ApiView(APIView):

@@ -25,6 +25,7 @@ from apikeys.checking import LiveKey
 from apikeys.permissions import MissingScope
 from apikeys.refusals import record_refused
 from apikeys.rights import NotAllowed
+from audit.keyset import BadParameter
 
 logger = logging.getLogger(__name__)
 
@@ -250,6 +251,10 @@ def _without_marks(name: str) -> str:
     return name.removesuffix("non_field_errors").removesuffix(".").removesuffix("__all__")
 
 
+def _of_parameter(error: BadParameter) -> Refusal:
+    return Refusal(Problem.PARAMETER, " ".join(_sentences(error.detail)))
+
+
 def _of_django_validation(error: DjangoValidationError) -> Refusal:
     detail: Any = error.message_dict if hasattr(error, "error_dict") else error.messages
     return Refusal(Problem.VALUE, " ".join(_sentences(detail)))
@@ -285,6 +290,7 @@ def no_such_path(request: HttpRequest) -> JsonResponse:
 translates(Refusal, lambda error: error)
 translates(exceptions.ParseError, lambda error: Refusal(Problem.BODY, str(error.detail)))
 translates(exceptions.ValidationError, _of_validation)
+translates(BadParameter, _of_parameter)
 translates(DjangoValidationError, _of_django_validation)
 translates(exceptions.NotAuthenticated, _of_authentication(Problem.NO_KEY))
 translates(exceptions.AuthenticationFailed, _of_authentication(Problem.BAD_KEY))

@@ -197,6 +197,7 @@ INSTALLED_APPS = [
     "allauth.account",
     "django_htmx",
     "rest_framework",
+    "drf_spectacular",
     "audit",
     "apikeys",
     "agents",
@@ -306,6 +307,7 @@ REST_FRAMEWORK = {
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "apikeys.parsing.AlwaysJson",
     "EXCEPTION_HANDLER": "apikeys.errors.answer_problem",
     "UNAUTHENTICATED_USER": None,
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
 }
 CONSOLE_API_ORIGINS = setting(
     "CONSOLE_API_ORIGINS",

@@ -16,5 +16,7 @@ urlpatterns = [
     path("audit/", include("audit.urls")),
     path("api/v2/", include("agents.webconnect.urls")),
     path("api/console/v1/", include("agents.api_urls")),
+    path("api/console/v1/", include("apikeys.api_urls")),
+    path("api/console/v1/audit/", include("audit.api_urls")),
     re_path(r"^api(?:/|$)", no_such_path),
 ]
