@@ -34,11 +34,8 @@ class KeyApiTests(TestCase):
         return self.client.post(KEYS + path, json.dumps(body or {}), content_type="application/json", headers=headers)
 
     def make(self, **overrides):
-        sent = overrides.pop("sent", {})
         soon = datetime.now(UTC) + timedelta(days=9)
-        return self.post(
-            body={"name": "made", "scopes": ["agent:get"], "expires_at": soon.isoformat()} | overrides, **sent
-        )
+        return self.post(body={"name": "made", "scopes": ["agent:get"], "expires_at": soon.isoformat()} | overrides)
 
     def assertProblem(self, response, status, code, words=""):
         self.assertEqual((response.status_code, response.json().get("code")), (status, code), response.content)
@@ -59,18 +56,11 @@ class KeyApiTests(TestCase):
         self.assertEqual(Event.objects.filter(action="apikey.created").latest("sequence").actor_label, "manager")
 
     def test_an_answer_with_a_secret_is_replayed_without_it(self):
-        sent = {"Idempotency-Key": "k1"}
-        secret = self.make(sent=sent).json()["secret"]
-
-        again = self.make(sent=sent)
-
-        self.assertProblem(again, 422, "C422001") if again.status_code == 422 else None
         body = {"name": "two", "scopes": ["agent:get"], "expires_at": "2027-01-01T00:00:00Z"}
         first, second = (self.post(body=body, **{"Idempotency-Key": "k2"}) for _ in range(2))
         self.assertEqual(first.status_code, 201)
         self.assertProblem(second, 409, "C409002", "API key two")
         kept = " ".join(str(value) for row in IdempotentRequest.objects.all() for value in vars(row).values())
-        self.assertNotIn(secret, kept)
         self.assertNotIn(first.json()["secret"], kept)
 
     def test_it_can_give_no_more_than_it_has(self):
