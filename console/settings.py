@@ -307,7 +307,17 @@ REST_FRAMEWORK = {
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "apikeys.parsing.AlwaysJson",
     "EXCEPTION_HANDLER": "apikeys.errors.answer_problem",
     "UNAUTHENTICATED_USER": None,
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "console.api_docs.DescribedView",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Agent Console API",
+    "DESCRIPTION": "The WebConnect-compatible API (`/api/v2`) and the console's own (`/api/console/v1`).",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.1",
+    "SCHEMA_PATH_PREFIX": "/api/",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "POSTPROCESSING_HOOKS": ["console.api_docs.with_problem"],
 }
 CONSOLE_API_ORIGINS = setting(
     "CONSOLE_API_ORIGINS",

@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.urls import reverse
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import serializers
 from rest_framework.response import Response
 
@@ -20,12 +21,14 @@ from agents.services import AlreadyOpen
 from agents.states import State
 from agents.waiting import a_place, wait_for
 from agents.webconnect.kind import WEBCONNECT
-from agents.webconnect.parameters import ListParameters, direction_parameter, list_parameters
+from agents.webconnect.parameters import DIRECTIONS, ListParameters, direction_parameter, list_parameters
 from apikeys.base import ApiView, KeyRequest
 from apikeys.checking import LiveKey
 from apikeys.errors import Problem, Refusal
 
+TAG = "As WebConnect"
 LONGEST_WAIT = 30
+_DAY = {"type": "string", "pattern": "^([0-9]{8})?$"}
 _WAIT = re.compile(r"""(?:^|[,;\s])wait\s*=\s*"?([0-9]{1,9})"?\s*(?:$|[,;])""", re.IGNORECASE)
 
 
@@ -52,11 +55,31 @@ def _page(sessions: "QuerySet[AgentSession]", parameters: ListParameters) -> dic
     }
 
 
+COMMON = [
+    OpenApiParameter("startIndex", {"type": "integer", "minimum": 0, "maximum": 10_000, "default": 0}),
+    OpenApiParameter("maxResults", {"type": "integer", "minimum": 1, "maximum": 1_000, "default": 30}),
+    OpenApiParameter("from", _DAY, description="The first day of the start of the connection, `YYYYMMDD`."),
+    OpenApiParameter("to", _DAY, description="The last day of the start of the connection, `YYYYMMDD`."),
+    OpenApiParameter("timezone", str, description="The zone of these days, such as `Asia/Tokyo`; UTC by default."),
+]
+
+
+class StatusList(serializers.Serializer[Any]):
+    """The manual's wrapper. A row of `status` has the properties that the remote gave it."""
+
+    totalSize = serializers.IntegerField()
+    fetchSize = serializers.IntegerField()
+    startIndex = serializers.IntegerField()
+    maxResults = serializers.IntegerField()
+    status = serializers.ListField(child=serializers.DictField())
+
+
 class Status(ApiView):
     """The agents that are connected now, each row as the remote gave it."""
 
     scopes = {"GET": "agent:get"}
 
+    @extend_schema(operation_id="agent_status", tags=[TAG], parameters=COMMON, responses=StatusList)
     def get(self, request: KeyRequest) -> Response:
         return Response(_page(sessions_of(request.auth), list_parameters(request.query_params)))
 
@@ -66,12 +89,18 @@ class StatusOfDirection(ApiView):
 
     scopes = {"GET": "agent:get"}
 
+    @extend_schema(
+        operation_id="agent_status_of_direction",
+        tags=[TAG],
+        parameters=[OpenApiParameter("direction", str, "path", enum=DIRECTIONS), *COMMON],
+        responses=StatusList,
+    )
     def get(self, request: KeyRequest, direction: str) -> Response:
         sessions = sessions_of(request.auth).filter(direction=direction_parameter(direction))
         return Response(_page(sessions, list_parameters(request.query_params)))
 
 
-class WantedDisconnection(serializers.Serializer[Any]):
+class AgentDisconnection(serializers.Serializer[Any]):
     sessionId = serializers.CharField(trim_whitespace=False, max_length=255)
     endpoint = serializers.CharField(trim_whitespace=False, max_length=255)
 
@@ -81,8 +110,21 @@ class Disconnect(ApiView):
 
     scopes = {"POST": "agent:disconnect"}
 
+    @extend_schema(
+        operation_id="agent_disconnection",
+        tags=[TAG],
+        parameters=[
+            OpenApiParameter("Prefer", str, "header", description="`wait=N`: wait up to N (at most 30) seconds."),
+            OpenApiParameter("X-Reason", str, "header", description="The reason; otherwise it names the key."),
+        ],
+        request=AgentDisconnection,
+        responses={
+            200: OpenApiResponse(description="Recorded, or confirmed."),
+            202: OpenApiResponse(description="Not yet."),
+        },
+    )
     def post(self, request: KeyRequest) -> HttpResponse:
-        wanted = WantedDisconnection(data=request.data)
+        wanted = AgentDisconnection(data=request.data)
         wanted.is_valid(raise_exception=True)
         session = _find(request.auth, **wanted.validated_data)
         disconnection = _order(request, session)
