@@ -16,6 +16,7 @@ from django.core.exceptions import ValidationError as DjangoValidationError
 from django.core.signals import got_request_exception
 from django.http import Http404, HttpRequest, JsonResponse
 from django.utils import timezone
+from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -282,6 +283,7 @@ def plain(problem: Problem, message: str = "") -> JsonResponse:
     return JsonResponse(problem.body(message), status=problem.status)
 
 
+@csrf_exempt  # Nothing is done here, and a program has no CSRF token.
 def no_such_path(request: HttpRequest) -> JsonResponse:
     """Whatever else is asked for below /api/."""
     return plain(Problem.NOT_FOUND)

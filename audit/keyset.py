@@ -26,7 +26,8 @@ class Paging(serializers.Serializer[Any]):
 
 def asked[S: serializers.Serializer[Any]](request: Request, parameters: type[S]) -> dict[str, Any]:
     """What the query asks for. Raises `BadParameter`."""
-    given = parameters(data=request.query_params)
+    # A plain dict: what is sent without a value is no value, as in a body, and not left out, as in a form.
+    given = parameters(data=request.query_params.dict())
     if not given.is_valid():
         raise BadParameter(given.errors)
     return dict(given.validated_data)

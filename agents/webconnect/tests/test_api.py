@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from django.contrib.auth import get_user_model
 from django.core.cache import cache
-from django.test import TestCase, override_settings
+from django.test import Client, TestCase, override_settings
 from django.urls import reverse
 
 from agents import services, waiting
@@ -17,6 +17,7 @@ from agents.states import State
 from agents.tests.make import make_disconnection, make_row, make_session, make_source
 from apikeys import throttling
 from apikeys.models import ApiKey
+from apikeys.rights import NotAllowed, Right
 from apikeys.tests.factory import bearer, make_key
 from audit.models import Event
 from console.tests.factory import make_person, signed_in
@@ -321,6 +322,27 @@ class DisconnectionTests(CompatibleCase):
     def test_what_is_nowhere_is_a_404_of_the_same_shape(self):
         for path in ["/api/", "/api", "/api/v2/agent", "/api/v2/agent/status/", "/api/v2/relay/log", "/api/v3/x"]:
             self.assertProblem(self.client.get(path), 404, "C404001")
+            strict = Client(enforce_csrf_checks=True)
+            self.assertProblem(strict.post(path, "{}", content_type="application/json"), 404, "C404001")
+
+    def test_too_many_bad_keys_of_an_address_are_told_apart(self):
+        with patch("apikeys.refusals.MOST_OF_ADDRESS", 1):
+            answers = [self.get(text="nonsense") for _ in range(2)]
+
+        self.assertProblem(answers[0], 401, "C401002")
+        self.assertProblem(answers[1], 429, "C429002")
+        self.assertIn("Retry-After", answers[1])
+
+    def test_one_that_ended_just_now_is_told_to_look_again(self):
+        with patch.object(services, "request_disconnection", side_effect=services.NotOffered("Look again.")):
+            self.assertProblem(self.post("s1", self.endpoint), 409, "C409006", "Look again.")
+
+    def test_a_right_that_was_lost_on_the_way_is_a_403(self):
+        def refuse(actor, **asked):
+            raise NotAllowed(actor, Right.AGENT_DISCONNECT)
+
+        with patch.object(services, "request_disconnection", side_effect=refuse):
+            self.assertProblem(self.post("s1", self.endpoint), 403, "C403003", "nightly may not disconnect")
 
     def test_each_refusal_is_on_record_with_the_keys_name(self):
         self.post("s2", self.endpoint)
