@@ -58,10 +58,26 @@ def django_db_setup(django_test_environment, django_db_blocker, django_db_keepdb
     """pytest-django's own sets up only what `django_db` marks ask for, and leaves `committed_db` the real database."""
     with django_db_blocker.unblock():
         databases = setup_databases(verbosity=0, interactive=False, keepdb=django_db_keepdb)
+        _set_template_aside()
     yield
     if not django_db_keepdb:
         with django_db_blocker.unblock():
+            if connections["default"].vendor == "postgresql":
+                _administer(f'DROP DATABASE "{_template_name()}" WITH (FORCE)')
             teardown_databases(databases, verbosity=0)
+
+
+def _set_template_aside() -> None:
+    """PostgreSQL copies only a database that nobody is connected to, and to the test database some thread may be."""
+    connection = connections["default"]
+    if connection.vendor == "postgresql":
+        connection.close()
+        _administer(f'DROP DATABASE IF EXISTS "{_template_name()}" WITH (FORCE)')
+        _administer(f'CREATE DATABASE "{_template_name()}" TEMPLATE "{connection.settings_dict["NAME"]}"')
+
+
+def _template_name() -> str:
+    return f"{(_put_aside[0] if _put_aside else connections['default']).settings_dict['NAME']}_template"
 
 
 @dataclass(frozen=True)
@@ -135,9 +151,7 @@ def _fresh_copy(data_dir: Path) -> Iterator[tuple[str, dict[str, str]]]:
         yield name, {}
         return
     name = f"console_test_{uuid4().hex[:12]}"
-    quoted_template = template.ops.quote_name(template.settings_dict["NAME"])
-    template.close()  # PostgreSQL copies only a database that nobody is connected to
-    _administer(f"CREATE DATABASE {name} TEMPLATE {quoted_template}")
+    _administer(f'CREATE DATABASE {name} TEMPLATE "{_template_name()}"')
     try:
         yield name, {"DATABASE_URL": urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{name}").geturl()}
     finally:

@@ -231,6 +231,8 @@ class AgentSession(models.Model):
             models.Index(fields=["agent_id", "id"], condition=Q(ended_at=None), name="session_live_by_agent"),
             # The history: ended sessions, newest first.
             models.Index(fields=["-ended_at", "-id"], condition=Q(ended_at__isnull=False), name="session_ended_newest"),
+            # How many sessions each source has, and how many of them are closing, above every list.
+            models.Index(fields=["source", "closing"], condition=Q(ended_at=None), name="session_live_counted"),
             # Earlier sessions of one agent.
             models.Index(fields=["source", "agent_id", "-id"], name="session_of_agent"),
         ]

@@ -169,7 +169,8 @@ def _verdict(source: Source, row: Disconnection, evidence: Evidence, at: datetim
             return Verdict(
                 State.ALREADY_GONE,
                 Action.DISCONNECTION_ALREADY_GONE,
-                "The remote said no, and a later reading no longer lists the session: it had ended by itself.",
+                "The remote said no, and a later reading no longer lists the session: "
+                + ("it had ended by itself." if row.posts == 1 else "an earlier attempt may have ended it."),
             )
         case State.SENDING, Answer.NO if listed:
             return Verdict(State.REFUSED, Action.DISCONNECTION_REFUSED, row.explanation)

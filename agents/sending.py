@@ -52,7 +52,7 @@ logger = logging.getLogger(__name__)
 #: Set when the worker is asked to stop: what is not claimed stays queued for the next one.
 stopping = threading.Event()
 #: Seconds in which results are gathered, to be written at once.
-_MOMENT = 0.05
+_MOMENT = 0.1
 _draining: set[UUID] = set()
 _draining_lock = threading.Lock()
 

@@ -125,7 +125,7 @@ def request_disconnection(
         actor_kind=actor.kind,
         actor_id=actor.id[:64],
         actor_label=actor.label[:200],
-        size=0,
+        size=len(sessions),
     )
     rows = [_row(operation, session, at, _send_by(at, sessions)) for session in sessions]
     for row in rows:
@@ -193,8 +193,9 @@ def _record(operation: Operation, rows: list[Disconnection], actor: Actor) -> Op
 
 
 def _tell(operation: Operation, rows: list[Disconnection], actor: Actor) -> None:
-    operation.size = len(rows)
-    operation.save(update_fields=["size"])
+    if operation.size != len(rows):
+        operation.size = len(rows)
+        operation.save(update_fields=["size"])
     requested = Entry(
         Action.OPERATION_REQUESTED,
         actor,

@@ -19,6 +19,7 @@ from agents.kinds import Finding, kind_of
 from agents.models import Contract, Credential, Source
 from agents.readings import stop_contract
 from apikeys.rights import Right, require
+from apikeys.services import follow_renamed_source
 from audit.actions import Action
 from audit.actors import Actor
 from audit.services import record
@@ -95,13 +96,15 @@ def change_source(
     before = _settings(Source.objects.select_related("contract").get(pk=source.pk))
     with _name_once(), transaction.atomic(durable=True):
         _validate(source)
-        source.contract = _contract(contract or source.name, requests_per_minute)
+        source.contract = _contract(contract or source.name, requests_per_minute, renamed_from=source.contract)
         source.save(update_fields=["name", "contract", "polling_seconds", "settle_seconds", "confirm_seconds"])
         _save_own(source, own)
         for purpose, secret in secrets.items():
             credentials.store(source, purpose, secret, at=at)
         _one_contract_per_key(source)
         after = _settings(source)
+        if before["Name"] != source.name:
+            follow_renamed_source(before=before["Name"], after=source.name)
         changed = {name: [before.get(name), value] for name, value in after.items() if before.get(name) != value}
         if changed:
             record(Action.SOURCE_CHANGED, actor=actor, target=source.target, changed=changed)
@@ -124,14 +127,18 @@ def _save_own(source: Source, own: models.Model) -> None:
     own.save()
 
 
-def _contract(name: str, requests_per_minute: int) -> Contract:
+def _contract(name: str, requests_per_minute: int, *, renamed_from: Contract | None = None) -> Contract:
     wanted = Contract(name=name, requests_per_minute=requests_per_minute)
     try:
         wanted.full_clean(exclude=["blocked_until"], validate_unique=False)
     except ValidationError as error:
         wrong = error.message_dict
         raise ValidationError({"contract" if key == "name" else key: texts for key, texts in wrong.items()}) from None
-    contract, _ = Contract.objects.get_or_create(name=name, defaults={"requests_per_minute": requests_per_minute})
+    # Another name here changes nothing over there: what the remote has counted and refuses goes along.
+    defaults: dict[str, Any] = {"requests_per_minute": requests_per_minute}
+    if renamed_from:
+        defaults |= Contract.objects.values("next_at", "blocked_until").get(pk=renamed_from.pk)
+    contract, _ = Contract.objects.get_or_create(name=name, defaults=defaults)
     Contract.objects.filter(pk=contract.pk).update(requests_per_minute=requests_per_minute)
     contract.requests_per_minute = requests_per_minute
     return contract

@@ -154,6 +154,8 @@ class ApiKeyUse(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["key", "day", "endpoint"], name="apikeyuse_once_a_day")]
+        # What is too old to be kept.
+        indexes = [models.Index(fields=["day"], name="apikeyuse_by_day")]
 
     def __str__(self) -> str:
         return f"{self.key_id} {self.day} {self.endpoint}"

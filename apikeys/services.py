@@ -180,6 +180,14 @@ def revoke_key(*, key: ApiKey, actor: Actor, at: datetime) -> None:
     record(Action.APIKEY_REVOKED, actor=actor, target=key.target)
 
 
+def follow_renamed_source(*, before: str, after: str) -> None:
+    """Keys that are held to a source stay so under its new name; inside the caller's transaction."""
+    held = [key for key in ApiKey.objects.live().filter(all_sources=False) if before in key.sources]
+    for key in held:
+        key.sources = sorted(after if name == before else name for name in key.sources)
+    ApiKey.objects.bulk_update(held, ["sources"], batch_size=500)
+
+
 def _locked(key: ApiKey, actor: Actor) -> ApiKey:
     """The key as it is now, held until the transaction ends. Raises NotAllowed, KeyEnded."""
     require(actor, Right.APIKEY_MANAGE)

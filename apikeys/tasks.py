@@ -1,9 +1,11 @@
 from celery import shared_task
 from django.utils import timezone
 
-from apikeys import expiry
+from apikeys import expiry, use
 
 
-@shared_task(name="apikeys.warn_of_expiry", time_limit=600)
-def warn_of_expiry() -> None:
-    expiry.warn(timezone.now())
+@shared_task(name="apikeys.look_after_keys", time_limit=600)
+def look_after_keys() -> None:
+    at = timezone.now()
+    expiry.warn(at)
+    use.forget_old(at.date())

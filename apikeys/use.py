@@ -8,7 +8,7 @@ import atexit
 import logging
 import threading
 from collections import Counter
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 from django.conf import settings
 from django.db import DatabaseError, IntegrityError, connection, transaction
@@ -17,6 +17,9 @@ from django.db.models import F
 from apikeys.models import ApiKeyUse
 
 logger = logging.getLogger(__name__)
+
+#: How long the figures of a day are kept.
+KEPT = timedelta(days=400)
 
 type _Place = tuple[int, date, str]
 _lock = threading.Lock()
@@ -54,6 +57,11 @@ def write() -> None:
         _timers.clear()
     for place in requests.keys() | refused.keys():
         _write_one(place, requests[place], refused[place])
+
+
+def forget_old(today: date) -> None:
+    """Figures that no page shows any more."""
+    ApiKeyUse.objects.filter(day__lt=today - KEPT).delete()
 
 
 def _write_one(place: _Place, requests: int, refused: int) -> None:

@@ -85,6 +85,6 @@ def console(standin: StandIn, source: Source, count: int) -> float:
             sessions=sessions, reason="Measured", actor=command_line_actor(), token=uuid4()
         )
         unaccepted = Disconnection.objects.filter(operation=operation, accepted_at=None)
-        wait_until(lambda: not unaccepted.exists(), "every disconnection accepted")
+        wait_until(lambda: not unaccepted.exists(), "every disconnection accepted", every=0.03)
     wait_until_finished(operation)
     return took()

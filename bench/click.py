@@ -12,20 +12,17 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from statistics import median
 from typing import Any
 
 import requests
 from django.conf import settings
-from django.test import Client
 
 from agents.models import AgentSession, Disconnection
 from agents.states import State
 from agents.webconnect.standin.process import StandIn
-from bench.console import Console, add_source, new_sessions, read_until_listed
+from bench.console import Console, add_source, new_sessions, read_until_listed, signed_in
 from bench.databases import ROOT
-from bench.measure import Figure, milliseconds, ratios, stopwatch, wait_until
-from console.models import User
+from bench.measure import Figure, medians, milliseconds, ratios, stopwatch, wait_until
 
 #: The first ones open connections.
 WARM_UP = 3
@@ -41,7 +38,7 @@ def run(*, quick: bool) -> list[Figure]:
         _bare_worker() as trip,
     ):
         source = add_source(standin)
-        browser = _signed_in()
+        browser = signed_in()
         sessions = read_until_listed(source, new_sessions(standin, WARM_UP + blocks * of))
         for session in sessions:
             clicks.append(click(browser, console, standin, session))
@@ -50,25 +47,12 @@ def run(*, quick: bool) -> list[Figure]:
     return [
         Figure(
             "click, from the form to the POST at the remote, times a bare Celery round trip",
-            ratios(_medians(clicks, of), _medians(trips, of)),
+            ratios(medians(clicks, of), medians(trips, of)),
             bound=6,
             aim=4,
             detail=f"round trip {milliseconds(trips)}, click {milliseconds(clicks)}",
         )
     ]
-
-
-def _medians(values: list[float], of: int) -> list[float]:
-    return [median(values[start : start + of]) for start in range(0, len(values), of)]
-
-
-def _signed_in() -> requests.Session:
-    person = User.objects.create(username="bench", is_superuser=True)
-    client = Client()
-    client.force_login(person)
-    browser = requests.Session()
-    browser.cookies.set(settings.SESSION_COOKIE_NAME, client.cookies[settings.SESSION_COOKIE_NAME].value)
-    return browser
 
 
 def click(browser: requests.Session, console: Console, standin: StandIn, session: AgentSession) -> float:

@@ -10,6 +10,10 @@ from collections import deque
 from types import TracebackType
 from typing import Any, Self
 
+import requests
+from django.conf import settings
+from django.test import Client
+
 from agents import readings, sources
 from agents.credentials import Secret
 from agents.models import AgentSession, Credential, Disconnection, Operation, Source
@@ -19,6 +23,7 @@ from agents.webconnect.standin.process import StandIn
 from apikeys.actors import command_line_actor
 from bench.databases import ROOT
 from bench.measure import wait_until
+from console.models import User
 from console.supervision import die_with_parent
 
 READY = "Agent Console runs at"
@@ -29,9 +34,7 @@ class Console:
     """`manage.py up --no-demo`: its web, worker, beat and Redis, on the database of this process."""
 
     def __init__(self) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._said: deque[str] = deque(maxlen=40)
         self._ready = threading.Event()
@@ -73,12 +76,28 @@ class Console:
             self._process.kill()
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def signed_in() -> requests.Session:
+    """A browser in which an Administrator is signed in."""
+    client = Client()
+    client.force_login(User.objects.create(username="bench", is_superuser=True))
+    browser = requests.Session()
+    browser.cookies.set(settings.SESSION_COOKIE_NAME, client.cookies[settings.SESSION_COOKIE_NAME].value)
+    return browser
+
+
 def add_source(standin: StandIn, *, name: str = "bench", requests_per_minute: int = 0, polling: float = 60) -> Source:
     """A source on the stand-in. It is polled seldom, so that what it is compared with is not disturbed."""
     return sources.add_source(
         source=Source(name=name, kind=WEBCONNECT.name, polling_seconds=polling),
         own=WebConnectSource(base_url=standin.base_url),
-        contract=name,
+        contract="bench",  # One for all sources: they share a remote and a key.
         requests_per_minute=requests_per_minute,
         secrets={
             Credential.Purpose.READING: Secret(standin.read_key),

@@ -44,7 +44,7 @@ class Figure:
         rounds = f"{len(self.values)} round{'s' if len(self.values) != 1 else ''}"
         return (
             f"{verdict} {self.name}: {self.median:.3g} ({word} {self.bound:g}, aim {self.aim:g}), "
-            f"spread {self.spread:.0%} of {rounds}; {self.detail}"
+            f"spread {self.spread:.0%} over {rounds}; {self.detail}"
         )
 
 
@@ -62,6 +62,11 @@ def milliseconds(values: Sequence[float]) -> str:
 
 def seconds(values: Sequence[float]) -> str:
     return f"{statistics.median(values):.2f} s"
+
+
+def medians(values: Sequence[float], of: int) -> list[float]:
+    """The median of each `of` of them: a single click or page says little."""
+    return [statistics.median(values[start : start + of]) for start in range(0, len(values), of)]
 
 
 def ratios(upper: Sequence[float], lower: Sequence[float]) -> list[float]:

@@ -338,12 +338,17 @@ def _mailer(value: str) -> dict[str, object]:
     if not value:
         return {"BACKEND": "django.core.mail.backends.console.EmailBackend"}
     parts = urlsplit(value)
+    try:
+        port = parts.port
+    except ValueError:
+        # Not the parser's own words: they may quote a part of the password.
+        raise ValueError("is not of the form smtps://user:password@host:port, with %2F for / and so on") from None
     secure = parts.scheme == "smtps"
     return {
         "BACKEND": "django.core.mail.backends.smtp.EmailBackend",
         "OPTIONS": {
             "host": parts.hostname,
-            "port": parts.port or (465 if secure else 587 if parts.username else 25),
+            "port": port or (465 if secure else 587 if parts.username else 25),
             "username": unquote(parts.username or ""),
             "password": unquote(parts.password or ""),
             "use_ssl": secure,
@@ -395,7 +400,7 @@ CONSOLE_WORKER_THREADS = setting(
 CELERY_WORKER_CONCURRENCY = CONSOLE_WORKER_THREADS
 CONSOLE_BULK_CALLS = setting(
     "CONSOLE_BULK_CALLS",
-    "64",
+    "128",
     "calls to remotes that one worker has under way at once for operations of many; they hold no connection to the "
     "database",
     whole(2, 256),
@@ -430,8 +435,8 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     "sweep": {"task": "agents.sweep", "schedule": timedelta(seconds=10), "options": {"expires": 10}},
     "prune readings": {"task": "agents.prune_readings", "schedule": timedelta(hours=1), "options": {"expires": 3600}},
     # Each warning is given once; what could not be sent is tried again at the next look.
-    "warn of expiring keys": {
-        "task": "apikeys.warn_of_expiry",
+    "look after keys": {
+        "task": "apikeys.look_after_keys",
         "schedule": timedelta(hours=1),
         "options": {"expires": 3600},
     },

@@ -115,7 +115,7 @@ class FollowingAlong(PageCase):
         self.assertEqual(len(tokens), 4)
 
     def test_it_looks_each_second_while_something_is_in_motion(self):
-        self.assertContains(self.look(), 'data-live-seconds="5.0"')
+        self.assertContains(self.look(), 'data-live-seconds="2.0"')
 
         moving = make_operation(self.session, state=State.ACCEPTED)
 

@@ -226,7 +226,7 @@ def test_a_call_held_up_since_its_claim_is_not_made(source, monkeypatch):
 
 def test_no_claimed_row_waits_for_a_thread(committed_db, monkeypatch, settings):
     """Two orders of many at once, and a remote that hangs: only as many are claimed as can be called now."""
-    settings.CONSOLE_WORKER_THREADS = 4
+    settings.CONSOLE_BULK_CALLS = 4
     pool = ThreadPoolExecutor(4)
     monkeypatch.setattr(sending, "_callers", lambda: pool)
     source = make_source(read_at=database_now())

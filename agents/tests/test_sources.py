@@ -360,3 +360,14 @@ def test_a_remote_that_is_away_is_explained(source):
 
     assert [each.works for each in findings] == [False, False]
     assert all("can't be reached" in each.explanation for each in findings)
+
+
+def test_a_new_contract_name_does_not_lift_a_refusal(db):
+    source = make_source()
+    until = database_now() + timedelta(minutes=8)
+    Contract.objects.update(blocked_until=until, next_at=4e9)
+
+    change(source, contract="a new name")
+
+    contract = Source.objects.get().contract
+    assert (contract.name, contract.blocked_until, contract.next_at) == ("a new name", until, 4e9)

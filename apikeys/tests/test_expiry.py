@@ -11,7 +11,7 @@ from apikeys.actors import command_line_actor
 from apikeys.models import ApiKey
 from apikeys.tests.factory import make_key
 from audit.models import Event
-from console.tests.factory import make_person, signed_in
+from console.tests.factory import make_person
 
 END = datetime(2027, 6, 1, 12, 0, tzinfo=UTC)
 
@@ -83,14 +83,3 @@ class ExpiryTests(TestCase):
         services.revoke_key(key=self.key, actor=command_line_actor(), at=END - timedelta(days=40))
 
         self.assertEqual((self.warn_before(days=20), mail.outbox), (0, []))
-
-    def test_the_overview_shows_keys_about_to_end_to_those_who_may_see_keys(self):
-        soon = datetime.now(UTC) + timedelta(days=3)
-        make_key("soon over", owner=self.olga, expires_at=soon)
-
-        from agents.tests.factory import make_source
-
-        make_source("Tokyo")
-        kim = make_person("kim", "Key manager")
-        self.assertContains(signed_in(kim).get("/"), "The API key soon over is about to end.")
-        self.assertNotContains(signed_in(self.olga).get("/"), "soon over")

@@ -12,6 +12,7 @@ from rest_framework.test import APIClient
 from apikeys import refusals, services, throttling, use
 from apikeys.actors import command_line_actor
 from apikeys.models import ApiKey, ApiKeyUse
+from apikeys.tasks import look_after_keys
 from apikeys.tests.factory import bearer, make_key
 from apikeys.tokens import new_token
 from audit.models import Event
@@ -182,6 +183,17 @@ class RestTests(TestCase):
             list(rows),
             [(self.key.pk, "GET /thing/<str:name>/", 3, 0), (self.key.pk, "POST /thing/<str:name>/", 1, 1)],
         )
+
+
+class KeptFiguresTests(TestCase):
+    def test_figures_are_kept_for_a_year_and_a_little(self):
+        key, _ = make_key()
+        for days in [0, 400, 401]:
+            ApiKeyUse.objects.create(key=key, day=NOW.date() - timedelta(days=days), endpoint="x")
+
+        look_after_keys()
+
+        self.assertEqual(ApiKeyUse.objects.count(), 2)
 
 
 class ThrottlingTests(TestCase):

@@ -45,6 +45,10 @@ WRONG = [
     ("REDIS_URL", "http://example.org", "its value is not a URL that begins with redis:// or"),
     ("DATABASE_URL", "mysql://example.org/console", "its value is not a URL that begins with postgres:// or"),
     ("DATABASE_URL", "postgres://console:pass/word@example.org/console", "its value is not of the form postgres://"),
+    ("CONSOLE_MAIL_URL", "http://mail.example", "its value is not a URL that begins with smtp:// or smtps://"),
+    ("CONSOLE_MAIL_URL", "smtps://me:pass/word@mail.example", "its value is not of the form smtps://"),
+    ("CONSOLE_API_KEY_PEPPERS", "tiny", "its value holds something shorter than 32 characters"),
+    ("CONSOLE_API_KEY_LONGEST_DAYS", "0", "'0' is not between 1 and 3650"),
     ("CONSOLE_CREDENTIAL_KEYS", "short", "its value holds something that is not a Fernet key"),
 ]
 

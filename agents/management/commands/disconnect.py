@@ -6,7 +6,8 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from agents.models import AgentSession, Disconnection, Operation, Source
+from agents.management.sources import WRONG_USE, source_named
+from agents.models import AgentSession, Disconnection, Operation
 from agents.services import AlreadyOpen, NotOffered, request_disconnection
 from agents.states import State, worst
 from apikeys.actors import command_line_actor
@@ -21,7 +22,6 @@ EXIT = {
     State.ALREADY_GONE: 7,
     State.CANCELLED: 8,
 }
-WRONG_USE = 2
 
 
 class Command(BaseCommand):
@@ -41,9 +41,7 @@ class Command(BaseCommand):
             self._follow(operation)
 
     def _sessions(self, name: str, session_ids: list[str]) -> list[AgentSession]:
-        source = Source.objects.filter(name=name).first()
-        if source is None:
-            raise CommandError(f"There is no source named {name}.", returncode=WRONG_USE)
+        source = source_named(name)
         live = AgentSession.objects.live().filter(source=source).select_related("source__contract")
         found = {session.session_id: session for session in live.filter(session_id__in=session_ids)}
         missing = [each for each in dict.fromkeys(session_ids) if each not in found]

@@ -2,7 +2,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from agents.models import Reading, Source
+from agents.management.sources import source_named
+from agents.models import Reading
 from agents.readings import read_source
 
 
@@ -13,9 +14,7 @@ class Command(BaseCommand):
         parser.add_argument("name")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        source = Source.objects.filter(name=options["name"]).first()
-        if source is None:
-            raise CommandError(f"There is no source named {options['name']}.", returncode=2)
+        source = source_named(options["name"])
         reading = read_source(source.pk)
         if reading is None:
             why = "it is paused" if source.paused_at else "it is being read at this moment"

@@ -35,8 +35,8 @@ def busy_console(committed_db_of_module, nursery) -> Iterator[Console]:
 @contextmanager
 def _console(database, nursery) -> Iterator[Console]:
     console = Console(database.env, database.data_dir, nursery)
-    console.redis.start()
     try:
+        console.redis.start()
         with nudges_to(console.redis.url):
             yield console
     finally:

@@ -10,21 +10,23 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from uuid import uuid4
 
 import redis
 import requests
 from celery import current_app
+from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.db import connection, transaction
@@ -211,6 +213,10 @@ class Console:
         finally:
             worker.kill()
 
+    def awake_workers(self) -> int:
+        """How many have carried out a task, their first heartbeat."""
+        return int(apps.get_model("console", "Heartbeat").objects.filter(name__startswith="worker ").count())
+
     @contextmanager
     def running_web(self) -> Iterator["Web"]:
         """gunicorn, as `manage.py up` starts it; static files as they lie, to spare the time of collecting them."""
@@ -362,29 +368,72 @@ def held_writes() -> Iterator[None]:
         yield
 
 
-@contextmanager
-def nobody_accepting() -> Iterator[tuple[str, Callable[[], bytes]]]:
-    """A base URL where connecting begins and never ends; and a function that accepts after all, and says what came."""
-    with socket.socket() as listener, socket.socket() as first, socket.socket() as second:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        for filler in (first, second):
-            filler.setblocking(False)
-            filler.connect_ex(listener.getsockname())
+class Doorstep:
+    """A port where connecting begins and does not end until `open`; then it ends by itself within a few seconds."""
 
-        def accept() -> bytes:
-            """Let those that wait in, and read what they send for some seconds."""
-            came, deadline = b"", time.monotonic() + 5
-            while time.monotonic() < deadline:
-                listener.settimeout(max(0.01, deadline - time.monotonic()))
-                with suppress(TimeoutError):
-                    caller, _ = listener.accept()
-                    with caller:
-                        caller.settimeout(max(0.01, deadline - time.monotonic()))
-                        came += caller.recv(4096)
-            return came
+    def __init__(self) -> None:
+        self._listener, self._filler = socket.socket(), socket.socket()
+        self._listener.bind(("127.0.0.1", 0))
+        self._listener.listen(0)
+        self.base_url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/api/v2"
+        # The queue of those not yet accepted is full then, and the kernel passes over who comes later.
+        self._filler.connect(self._listener.getsockname())
 
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/api/v2", accept
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._filler.close()
+        self._listener.close()
+
+    def open(self) -> None:
+        """Room for one who waits: the kernel connects them, also one that is stopped, when it knocks again."""
+        self._listener.accept()[0].close()
+
+    def received(self) -> bytes:
+        """What came from the first one who was connected since."""
+        self._listener.settimeout(5)
+        caller, _ = self._listener.accept()
+        with caller:
+            caller.settimeout(1)
+            with suppress(TimeoutError):
+                return caller.recv(4096)
+        return b""
+
+
+def freeze(worker: Process) -> None:
+    """Stops it between two transactions: within one it would hold the database's locks for as long as it is stopped."""
+    while True:
+        worker.pause()
+        if _others_finish():
+            return
+        worker.resume()
+
+
+def _others_finish() -> bool:
+    """Whether nobody holds a lock of the database for longer than a moment."""
+    deadline = time.monotonic() + 0.3
+    while time.monotonic() < deadline:
+        time.sleep(0.01)
+        if _nobody_writes():
+            return True
+    return False
+
+
+def _nobody_writes() -> bool:
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle'"
+            )
+            return bool(cursor.fetchone() == (0,))
+    with closing(sqlite3.connect(connection.settings_dict["NAME"], timeout=0)) as other:
+        try:
+            other.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return False
+    return True
 
 
 def reread(source: Source, times: int = 2) -> None:
@@ -498,7 +547,3 @@ def _assert_posts_are_earned(row: Disconnection, arrived: list[dict[str, Any]]) 
 def _read_between(row: Disconnection, after: datetime, before: datetime) -> bool:
     readings = Reading.objects.filter(source=row.source_id, outcome=Reading.Outcome.COMPLETE)
     return readings.filter(begun_at__gt=after, ended_at__lte=before).exists()
-
-
-def is_postgresql() -> bool:
-    return connection.vendor == "postgresql"

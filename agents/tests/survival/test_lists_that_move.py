@@ -5,7 +5,17 @@ from datetime import timedelta
 
 from agents.models import AgentSession
 from agents.states import State
-from agents.tests.survival.harness import assert_proven, finished, in_state, posts, reread, row_of, story, wait_for
+from agents.tests.survival.harness import (
+    assert_proven,
+    finished,
+    freeze,
+    in_state,
+    posts,
+    reread,
+    row_of,
+    story,
+    wait_for,
+)
 from audit.models import Event
 
 POST = "agent-disconnection"
@@ -17,7 +27,7 @@ def test_a_session_that_ends_by_itself_just_before_the_call(console, standin):
 
     with console.running_worker() as worker:
         console.session(source, session_id)
-        worker.pause()
+        freeze(worker)
         operation = console.disconnect(source, session_id)
         standin.end_sessions(session_id)
         worker.resume()
@@ -127,6 +137,26 @@ def test_rows_that_move_between_pages(console, standin):
     assert_proven(second, standin)
 
 
+def test_a_reading_that_began_before_the_answer_proves_nothing(console, standin):
+    """The session is gone from it already; but what was listed before the call was over counts for nothing."""
+    source = console.add_source(standin)
+    [session_id, _] = standin.add_sessions(2, agentVersion="3.1.0")
+
+    with console.running_worker(read=10, attempt=10):
+        console.session(source, session_id)
+        standin.fault("slow-body", POST, seconds=2)
+        operation = console.disconnect(source, session_id)
+        [post] = wait_for(lambda: posts(standin, session_id))
+        standin.fault("slow-body", "agent-status", seconds=4)
+        [row] = finished(operation)
+
+    listings = standin.requests("/agent/status", after=post["number"])
+    slow = next(each for each in listings if each["fault"])
+    assert slow["received"] < row.attempt_ended_at.timestamp() < row.finished_at.timestamp() - 0.5
+    assert row.state == State.CONFIRMED
+    assert_proven(operation, standin)
+
+
 def test_a_list_that_is_empty_once_ends_nobody(busy_console, standin, source):
     standin.add_sessions(5)
     [session_id] = standin.add_sessions(1, agentVersion="3.1.0")
@@ -136,7 +166,8 @@ def test_a_list_that_is_empty_once_ends_nobody(busy_console, standin, source):
     wait_for(lambda: source.readings.filter(outcome="complete", listed=0).count() > 1)
     reread(source)
 
-    assert AgentSession.objects.live().filter(source=source, absent_since=None).count() == 6
+    assert AgentSession.objects.filter(source=source, ended_at=None, absent_since=None).count() == 6
+    assert not AgentSession.objects.filter(source=source).exclude(ended_at=None).exists()
 
 
 def test_a_list_that_lost_more_than_half_once_ends_nobody_and_confirms_nothing(busy_console, standin, source):
@@ -153,6 +184,6 @@ def test_a_list_that_lost_more_than_half_once_ends_nobody_and_confirms_nothing(b
     [row] = finished(operation)
 
     assert row.state == State.STILL_CONNECTED
-    assert AgentSession.objects.live().filter(source=source).count() == 6
+    assert AgentSession.objects.filter(source=source).exclude(ended_at=None).count() == 0
     assert not Event.objects.filter(action="disconnection.confirmed", target_id=str(row.pk)).exists()
     assert_proven(operation, standin)

@@ -4,7 +4,7 @@ import time
 
 from agents.readings import read_source
 from agents.states import State
-from agents.tests.survival.harness import assert_proven, finished, posts, row_of, story
+from agents.tests.survival.harness import assert_proven, finished, freeze, posts, row_of, story
 
 CONFIRMED = ["requested", "queued", "sent", "accepted", "confirmed"]
 #: A click must not feel that Redis is away. The machine of the tests may be busy; a person waits less.
@@ -84,7 +84,7 @@ def test_killed_and_started_again_with_rows_queued(console, standin):
 
     with console.running_worker() as worker:
         console.session(source, late)
-        worker.pause()
+        freeze(worker)
         operation = console.disconnect(source, early)
         console.redis.kill()
         worker.resume()

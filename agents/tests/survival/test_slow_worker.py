@@ -3,10 +3,11 @@
 from agents.models import Attempt, Disconnection
 from agents.states import State
 from agents.tests.survival.harness import (
+    Doorstep,
     assert_proven,
     finished,
+    freeze,
     in_state,
-    nobody_accepting,
     posts,
     story,
     wait_for,
@@ -17,22 +18,48 @@ from audit.models import Event
 def test_it_makes_no_late_call(console, standin):
     source = console.add_source(standin)
     [session_id] = standin.add_sessions(1, agentVersion="3.1.0")
-    with console.running_worker(connect=30) as slow, nobody_accepting() as (nowhere, accept):
+    with console.running_worker(connect=30) as slow, Doorstep() as doorstep:
         console.session(source, session_id)
-        console.point(source, nowhere)
+        console.point(source, doorstep.base_url)
         operation = console.disconnect(source, session_id)
         in_state(operation, State.SENDING)
-        slow.pause()
+        freeze(slow)
+        doorstep.open()
         console.point(source, standin.base_url)
         with console.running_worker():
             [row] = finished(operation)
             slow.resume()
-            late = accept()
+            wait_for(lambda: "late_answer" in story(operation))
+        assert doorstep.received() == b""
 
-    assert late == b""
     assert row.state == State.CONFIRMED
     assert len(posts(standin, session_id)) == 1
-    assert story(operation)[:7] == ["requested", "queued", "sent", "answer_lost", "sent", "accepted", "confirmed"]
+    told = ["requested", "queued", "sent", "answer_lost", "sent", "accepted", "confirmed", "late_answer"]
+    assert story(operation) == told
+    assert_proven(operation, standin)
+
+
+def test_its_late_answer_says_nothing_of_the_call_that_another_one_makes(console, standin):
+    """It comes while the second call is under way: that one's lease and result stay its own."""
+    source = console.add_source(standin)
+    [session_id] = standin.add_sessions(1, agentVersion="3.1.0")
+    with console.running_worker() as slow:
+        console.session(source, session_id)
+        standin.fault("hang", "agent-disconnection")
+        operation = console.disconnect(source, session_id)
+        wait_for(lambda: posts(standin, session_id))
+        freeze(slow)
+        standin.fault("latency", "agent-disconnection", seconds=4)
+        with console.running_worker(read=10, attempt=10):
+            wait_for(lambda: len(posts(standin, session_id)) == 2)
+            slow.resume()
+            wait_for(lambda: "late_answer" in story(operation))
+            [row] = finished(operation)
+
+    assert row.state == State.CONFIRMED
+    assert [attempt.result for attempt in row.attempts.order_by("number")] == ["lost", "accepted"]
+    told = ["requested", "queued", "sent", "answer_lost", "sent", "late_answer", "accepted", "confirmed"]
+    assert story(operation) == told
     assert_proven(operation, standin)
 
 
@@ -44,7 +71,7 @@ def test_its_late_answer_changes_nothing_and_is_on_record(console, standin):
         standin.fault("latency", "agent-disconnection", seconds=1)
         operation = console.disconnect(source, session_id)
         wait_for(lambda: posts(standin, session_id))
-        slow.pause()
+        freeze(slow)
         with console.running_worker():
             [row] = finished(operation)
             before = _columns(row)

@@ -2,11 +2,12 @@
 
 from agents.states import State
 from agents.tests.survival.harness import (
+    Doorstep,
     assert_proven,
     finished,
+    freeze,
     held_writes,
     in_state,
-    nobody_accepting,
     posts,
     row_of,
     story,
@@ -22,7 +23,7 @@ def test_killed_before_the_claim_the_next_worker_does_it(console, standin):
     [session_id] = standin.add_sessions(1, agentVersion="3.1.0")
     with console.running_worker() as worker:
         console.session(source, session_id)
-        worker.pause()  # so that it gets the task and can't claim the row
+        freeze(worker)  # so that it gets the task and can't claim the row
         operation = console.disconnect(source, session_id)
         worker.kill()
     assert row_of(operation).state == State.QUEUED
@@ -39,9 +40,9 @@ def test_killed_before_the_claim_the_next_worker_does_it(console, standin):
 def test_killed_after_the_claim_and_before_the_call(console, standin):
     source = console.add_source(standin)
     [session_id] = standin.add_sessions(1, agentVersion="3.1.0")
-    with console.running_worker(connect=30) as worker, nobody_accepting() as (nowhere, _):
+    with console.running_worker(connect=30) as worker, Doorstep() as doorstep:
         console.session(source, session_id)
-        console.point(source, nowhere)
+        console.point(source, doorstep.base_url)
         operation = console.disconnect(source, session_id)
         in_state(operation, State.SENDING)
         worker.kill()

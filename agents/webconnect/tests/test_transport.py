@@ -99,12 +99,27 @@ def test_a_server_without_tls_never_left():
 
 
 def test_a_trickled_handshake_ends_at_the_limit_and_never_left():
+    trickled_before_it_left(b"\x16\x03\x03\x3f\xff" + b"\x02" * 400, tls=True)
+
+
+def test_a_trickled_tunnel_of_a_proxy_ends_at_the_limit_and_never_left():
+    trickled_before_it_left(b"HTTP/1.1 200 OK\r\nX-Long: " + b"a" * 400, tls=False)
+
+
+def trickled_before_it_left(data, *, tls):
+    sent = []
+
     def script(peer):
         peer.connection.recv(65536)
-        peer.trickle(b"\x16\x03\x03\x3f\xff" + b"\x02" * 400)
+        for byte in data:
+            peer.trickle(bytes([byte]))
+            sent.append(byte)
 
     with Scripted(script) as server, pytest.raises(NeverLeft, match="no whole answer within"):
-        call(server.url.replace("http:", "https:"), limits=SHORT)
+        url, proxy = (server.url.replace("http:", "https:"), "") if tls else ("https://127.0.0.1:1", server.url)
+        call(url, limits=SHORT, proxy=proxy)
+
+    assert len(sent) < 60, "it was ended, and did not only find out in the end"
 
 
 def test_it_asks_right_before_the_first_byte_whether_it_still_may():

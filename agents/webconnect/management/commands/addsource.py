@@ -1,13 +1,11 @@
-import sys
-from pathlib import Path
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandParser
 
-from agents.credentials import Secret
+from agents.management.sources import secret_in, wrong_use
 from agents.models import Credential, Source
-from agents.sources import add_source, clean_secret
+from agents.sources import add_source
 from agents.webconnect.kind import WEBCONNECT
 from agents.webconnect.models import OFFERED_BASE_URL, WebConnectSource
 from apikeys.actors import command_line_actor
@@ -36,8 +34,8 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        reading = _secret(options["read_key_file"])
-        disconnecting = _secret(options["disconnect_key_file"]) if options["disconnect_key_file"] else reading
+        reading = secret_in(options["read_key_file"])
+        disconnecting = secret_in(options["disconnect_key_file"]) if options["disconnect_key_file"] else reading
         source = Source(
             name=options["name"],
             kind=WEBCONNECT.name,
@@ -61,22 +59,5 @@ class Command(BaseCommand):
                 actor=command_line_actor(),
             )
         except ValidationError as error:
-            raise CommandError("\n".join(_sentences(error)), returncode=2) from None
+            raise wrong_use(error) from None
         self.stdout.write(f"Source {source.name} added; it is read as soon as a worker runs.")
-
-
-def _secret(path: str) -> Secret:
-    try:
-        text = sys.stdin.readline() if path == "-" else Path(path).read_text()
-        return clean_secret(text)
-    except OSError as error:
-        raise CommandError(f"The key file {path} can't be read: {error.strerror}.", returncode=2) from None
-    except (ValidationError, UnicodeDecodeError) as error:
-        why = error.messages[0] if isinstance(error, ValidationError) else "it is not text"
-        raise CommandError(f"The key in {path} can't be used: {why}", returncode=2) from None
-
-
-def _sentences(error: ValidationError) -> list[str]:
-    if not hasattr(error, "error_dict"):
-        return error.messages
-    return [f"{name.replace('_', ' ')}: {text}" for name, texts in error.message_dict.items() for text in texts]

@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("apikeys", "0001_keys"),
+        ("apikeys", "0002_index_use_by_day"),
     ]
 
     operations = [

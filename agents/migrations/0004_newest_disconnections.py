@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("agents", "0002_history_index"),
+        ("agents", "0003_live_count_index"),
     ]
 
     operations = [
