@@ -21,7 +21,9 @@ def main(words: list[str]) -> int:
     if not any(shutil.which(name) for name in BROWSERS):
         left_out.append("Browser tests: no Chromium is installed (Debian: apt-get install chromium).")
     if not shutil.which("javac"):
-        left_out.append("The manual's Java program: no JDK is installed (Debian: apt-get install default-jdk-headless).")
+        left_out.append(
+            "The manual's Java program: no JDK is installed (Debian: apt-get install default-jdk-headless)."
+        )
 
     print("--- On SQLite ---", flush=True)
     codes = [_pytest(words, environment)]
