@@ -1,7 +1,7 @@
 """`GET /api/v2/agent/status` as it is, and the same view behind other keys, and behind none."""
 
 from importlib.util import find_spec
-from typing import Any, ClassVar
+from typing import Any
 
 from django.urls import path
 from rest_framework.authentication import TokenAuthentication
@@ -16,17 +16,17 @@ EVERYTHING = LiveKey(0, "", 0, None, frozenset(), frozenset(), frozenset(), True
 
 
 class WithoutKey(Status):
-    authentication_classes: ClassVar[Any] = []
-    permission_classes: ClassVar[Any] = []
-    throttle_classes: ClassVar[Any] = []
+    authentication_classes: Any = []
+    permission_classes: Any = []
+    throttle_classes: Any = []
 
     def get(self, request: Any) -> Response:
         return Response(_page(sessions_of(EVERYTHING), list_parameters(request.query_params)))
 
 
 class WithToken(WithoutKey):
-    authentication_classes: ClassVar[Any] = [TokenAuthentication]
-    permission_classes: ClassVar[Any] = [IsAuthenticated]
+    authentication_classes: Any = [TokenAuthentication]
+    permission_classes: Any = [IsAuthenticated]
 
 
 urlpatterns = [
@@ -39,7 +39,7 @@ if find_spec("rest_framework_api_key"):
     from rest_framework_api_key.permissions import HasAPIKey
 
     class WithApiKey(WithoutKey):
-        permission_classes: ClassVar[Any] = [HasAPIKey]
+        permission_classes: Any = [HasAPIKey]
 
     urlpatterns.append(path("api-key", WithApiKey.as_view()))
 
@@ -47,7 +47,7 @@ if find_spec("knox"):
     from knox.auth import TokenAuthentication as KnoxAuthentication
 
     class WithKnox(WithoutKey):
-        authentication_classes: ClassVar[Any] = [KnoxAuthentication]
-        permission_classes: ClassVar[Any] = [IsAuthenticated]
+        authentication_classes: Any = [KnoxAuthentication]
+        permission_classes: Any = [IsAuthenticated]
 
     urlpatterns.append(path("knox", WithKnox.as_view()))

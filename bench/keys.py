@@ -101,7 +101,7 @@ def _asker() -> Callable[[str, str, int], None]:
             environ: dict[str, Any] = {**common, "PATH_INFO": f"/{name}", "wsgi.input": BytesIO()}
             if header:
                 environ["HTTP_AUTHORIZATION"] = header
-            response = application(environ, lambda status, headers, exc_info=None: answers.append(status))
+            response = application(environ, lambda status, headers, exc_info=None: answers.append(status))  # type: ignore[arg-type]
             b"".join(response)
             response.close()
         assert set(answers) == {"200 OK"}, (name, set(answers))
