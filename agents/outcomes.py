@@ -263,7 +263,10 @@ def notice_late_ends(pks: list[int], at: datetime) -> None:
 
 
 def notice_returns(source: Source, new: list[AgentSession], at: datetime) -> None:
-    """The agent of a disconnection came back: same agent ID and direction, a shared connection ID, a new session."""
+    """The agent of a disconnection came back: same agent ID and direction, a shared connection ID, a new session.
+
+    `new`: as they were inserted, without keys.
+    """
     since = at - settings.CONSOLE_CAME_BACK_WITHIN
     watched = Disconnection.objects.filter(
         source=source,
@@ -282,13 +285,16 @@ def notice_returns(source: Source, new: list[AgentSession], at: datetime) -> Non
                 and session.first_seen_at > row.attempt_ended_at
                 and _share_connection(row, session)
             ):
-                data = {"session_id": session.session_id, "agent_session": session.pk}
+                stored = AgentSession.objects.get(
+                    source=source, session_id=session.session_id, first_seen_at=session.first_seen_at
+                )
+                data = {"session_id": stored.session_id, "agent_session": stored.pk}
                 _annotate(
                     row,
                     Action.DISCONNECTION_CAME_BACK,
                     data,
                     Q(came_back_as=None),
-                    came_back_as=session,
+                    came_back_as=stored,
                     came_back_at=at,
                 )
                 break

@@ -23,6 +23,7 @@ from django.db.models import F, Q
 
 from agents import outcomes, pacer
 from agents.clock import database_now
+from agents.inserting import insert_many
 from agents.kinds import Listing, ReadingFailed, ReadRateLimited, ReadRejected, Unreachable, kind_of
 from agents.models import AgentSession, Credential, Disconnection, Reading, Source
 from agents.storable import storable
@@ -253,7 +254,7 @@ def _compare(
             changes.gone.append(before.pk)
         changes.new.append(
             AgentSession(
-                source=source,
+                source_id=source.pk,
                 session_id=session_id,
                 fingerprint=mark,
                 first_seen_at=begun_at,
@@ -304,7 +305,7 @@ def _write(changes: _Changes, begun_at: datetime) -> None:
         sessions.filter(pk__in=pks).update(absent_since=begun_at)
     for pks in _batches(changes.returned):
         sessions.filter(pk__in=pks).update(absent_since=None)
-    sessions.bulk_create(changes.new, batch_size=_BATCH)
+    insert_many(changes.new)
     # As an insert that meets its own key: `bulk_update` takes many times as long.
     sessions.bulk_create(
         changes.changed, _BATCH, update_conflicts=True, unique_fields=["pk"], update_fields=_CHANGEABLE

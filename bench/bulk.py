@@ -20,7 +20,7 @@ from bench.measure import Figure, ratios, seconds, stopwatch, wait_until
 
 LATENCY = 0.05
 LOOP_CALLS = 60
-POOL_SIZES = (8, 16, 24, 32, 48)
+POOL_SIZES = (8, 16, 32, 48, 64, 96)
 
 
 def run(*, quick: bool) -> list[Figure]:
