@@ -37,6 +37,7 @@ fix:
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 	$(BIN)/python scripts/settings_table.py
+	$(BIN)/python scripts/error_table.py
 	-git ls-files -z -- '*.html' | xargs -0 $(BIN)/djade --target-version 6.1
 
 bench:

@@ -373,6 +373,8 @@ class Disconnection(models.Model):
             ),
             models.Index(fields=["operation", "state"], name="disconnection_of_operation"),
             models.Index(fields=["finished_at"], name="disconnection_finished"),
+            # The API's list of all of them.
+            models.Index(fields=["-requested_at", "id"], name="disconnection_newest"),
         ]
 
     def __str__(self) -> str:

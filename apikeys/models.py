@@ -159,3 +159,27 @@ class ApiKeyUse(models.Model):
 
     def __str__(self) -> str:
         return f"{self.key_id} {self.day} {self.endpoint}"
+
+
+class IdempotentRequest(models.Model):
+    """A POST with an Idempotency-Key, and its answer once there is one (`apikeys/idempotency.py`)."""
+
+    key = models.ForeignKey(ApiKey, models.PROTECT, related_name="+", editable=False)
+    sent = models.CharField(max_length=255, editable=False)
+    # Of method, path and body; never the body itself.
+    fingerprint = models.CharField(max_length=64, editable=False)
+    begun_at = models.DateTimeField(editable=False)
+    token = models.UUIDField(editable=False)
+    # None while it is under way.
+    status = models.PositiveSmallIntegerField(null=True, editable=False)
+    location = models.CharField(max_length=500, blank=True, editable=False)
+    body = models.TextField(blank=True, editable=False)
+    secret_of = models.CharField(max_length=60, blank=True, editable=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["key", "sent"], name="idempotentrequest_once")]
+        # Those that are a day old and go.
+        indexes = [models.Index(fields=["begun_at"], name="idempotentrequest_oldest")]
+
+    def __str__(self) -> str:
+        return f"{self.key_id} {self.sent}"

@@ -49,6 +49,13 @@ def record_not_allowed(key: LiveKey, *, scope: str, why: str, endpoint: str, at:
 
 
 @transaction.atomic(durable=True)
+def record_refused(key: LiveKey, *, why: str, endpoint: str, at: datetime) -> None:
+    """A good key that asked for something that was not done: likewise."""
+    if _count(f"refused:{key.pk}", MOST_OF_KEY, at) <= MOST_OF_KEY:
+        record(Action.APIKEY_REQUEST_REFUSED, actor=key.actor, target=key.target, endpoint=endpoint, reason=why)
+
+
+@transaction.atomic(durable=True)
 def _record(action: Action, target: Target, **data: Any) -> None:
     record(action, actor=ANONYMOUS, target=target, **data)
 

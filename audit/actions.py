@@ -62,6 +62,7 @@ class Action(models.TextChoices):
     APIKEY_EXPIRING = "apikey.expiring", "API key about to expire"
     APIKEY_REFUSED = "apikey.refused", "API key refused"
     APIKEY_NOT_ALLOWED = "apikey.not_allowed", "Request of an API key refused: no right"
+    APIKEY_REQUEST_REFUSED = "apikey.request_refused", "Request of an API key refused"
     APIKEY_THROTTLED = "apikey.throttled", "Too many bad API keys: further ones are not recorded one by one"
     # The console's own parts.
     SYSTEM_STARTED = "system.started", "Part started"

@@ -11,7 +11,9 @@ import sys
 
 from bench.databases import ROOT, fresh_data
 
-NAMES = ("bulk", "click", "readings", "pages", "pacing")
+NAMES = ("bulk", "click", "readings", "pages", "pacing", "keys")
+#: Those that need other applications beside the console's.
+SETTINGS = {"keys": "bench.settings"}
 #: Those whose cost is mostly the database's.
 ON_POSTGRESQL = {"bulk"}
 
@@ -37,7 +39,7 @@ def measure(name: str, database_url: str, *, quick: bool) -> bool:
     print(f"{'QUICK=1 ' if quick else ''}python -m bench {name}   ({where})", flush=True)
     command = [sys.executable, "-m", "bench.one", name, *(["--quick"] if quick else [])]
     with fresh_data(database_url) as environment:
-        environment["DJANGO_SETTINGS_MODULE"] = "console.settings"
+        environment["DJANGO_SETTINGS_MODULE"] = SETTINGS.get(name, "console.settings")
         return subprocess.run(command, cwd=ROOT, env=environment).returncode != 0
 
 

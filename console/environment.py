@@ -125,6 +125,11 @@ def origin(value: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
+def origins(value: str) -> list[str]:
+    """A parser of origins with commas between; the empty text is none."""
+    return [origin(each.strip()) for each in value.split(",") if each.strip()]
+
+
 def one_of(*choices: str) -> Callable[[str], str]:
     def parse(value: str) -> str:
         if value.upper() not in choices:

@@ -17,6 +17,7 @@ from console.environment import (
     number,
     one_of,
     origin,
+    origins,
     setting,
     text,
     url,
@@ -196,6 +197,7 @@ INSTALLED_APPS = [
     "allauth.account",
     "django_htmx",
     "rest_framework",
+    "drf_spectacular",
     "audit",
     "apikeys",
     "agents",
@@ -204,6 +206,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "apikeys.middleware.ApiMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -299,7 +302,29 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["apikeys.authentication.ApiKeyAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["apikeys.permissions.HasScope"],
     "DEFAULT_THROTTLE_CLASSES": ["apikeys.throttling.KeyThrottle"],
+    "DEFAULT_PARSER_CLASSES": ["apikeys.parsing.JsonParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "apikeys.parsing.AlwaysJson",
+    "EXCEPTION_HANDLER": "apikeys.errors.answer_problem",
+    "UNAUTHENTICATED_USER": None,
+    "DEFAULT_SCHEMA_CLASS": "console.api_docs.DescribedView",
 }
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Agent Console API",
+    "DESCRIPTION": "The WebConnect-compatible API (`/api/v2`) and the console's own (`/api/console/v1`).",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.1",
+    "SCHEMA_PATH_PREFIX": "/api/",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "POSTPROCESSING_HOOKS": ["console.api_docs.with_problem"],
+}
+CONSOLE_API_ORIGINS = setting(
+    "CONSOLE_API_ORIGINS",
+    "",
+    "the origins (`https://host`) whose pages may call the API from a browser, with commas between; empty: none",
+    origins,
+)
 CONSOLE_API_KEY_LONGEST_DAYS = setting(
     "CONSOLE_API_KEY_LONGEST_DAYS", "365", "days that an API key may be valid at the most", whole(1, 3650)
 )

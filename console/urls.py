@@ -1,6 +1,7 @@
-from django.urls import include, path
+from django.urls import include, path, re_path
 
-from console import health, views
+from apikeys.errors import no_such_path
+from console import api_docs, health, views
 
 console_urls = [path("", views.overview, name="overview")]
 
@@ -13,4 +14,11 @@ urlpatterns = [
     path("", include("agents.urls")),
     path("api-keys/", include("apikeys.urls")),
     path("audit/", include("audit.urls")),
+    path("api/v2/", include("agents.webconnect.urls")),
+    path("api/console/v1/", include("agents.api_urls")),
+    path("api/console/v1/", include("apikeys.api_urls")),
+    path("api/console/v1/audit/", include("audit.api_urls")),
+    path("api/schema/", api_docs.schema, name="api-schema"),
+    path("api/docs/", api_docs.docs, name="api-docs"),
+    re_path(r"^api(?:/|$)", no_such_path),
 ]

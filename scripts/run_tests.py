@@ -20,6 +20,10 @@ def main(words: list[str]) -> int:
 
     if not any(shutil.which(name) for name in BROWSERS):
         left_out.append("Browser tests: no Chromium is installed (Debian: apt-get install chromium).")
+    if not shutil.which("javac"):
+        left_out.append(
+            "The manual's Java program: no JDK is installed (Debian: apt-get install default-jdk-headless)."
+        )
 
     print("--- On SQLite ---", flush=True)
     codes = [_pytest(words, environment)]
@@ -50,7 +54,7 @@ def _pytest(words: list[str], environment: dict[str, str]) -> int:
 
 def _say_what_was_left_out(left_out: list[str]) -> None:
     if not left_out:
-        print("\nNothing was left out: SQLite, PostgreSQL and the browser were all here.")
+        print("\nNothing was left out: SQLite, PostgreSQL, the browser and a JDK were all here.")
         return
     print("\n" + "!" * 78)
     print("LEFT OUT, because this machine lacks it:")

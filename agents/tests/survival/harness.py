@@ -245,8 +245,10 @@ class Console:
     def end(self) -> None:
         for process in self._processes:
             process.kill()
-            print(f"--- {process.log.name} ---\n{process.log.read_text(errors='replace')[-4000:]}")
         self.redis.kill()
+        for process in self._processes:
+            if process.log.exists():  # One that was ended as soon as it was forked has none.
+                print(f"--- {process.log.name} ---\n{process.log.read_text(errors='replace')[-4000:]}")
 
     # What is asked of it
 
