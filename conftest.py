@@ -53,6 +53,14 @@ def static_root() -> None:
     Path(django_settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
 
 
+@pytest.fixture(autouse=True)
+def nothing_remembered_of_keys() -> None:
+    """A rolled-back test leaves its key's number to the next one, and what this process took for it must not stay."""
+    from apikeys import throttling
+
+    throttling._portions.clear()
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(django_test_environment, django_db_blocker, django_db_keepdb, django_db_modify_db_settings):
     """pytest-django's own sets up only what `django_db` marks ask for, and leaves `committed_db` the real database."""
