@@ -17,6 +17,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Coalesce, Least
 
 from agents import pacer
+from agents.bulk import Columns
 from agents.clock import database_now
 from agents.models import AgentSession, Attempt, Disconnection, Source
 from agents.states import FINAL, State, sources_of
@@ -262,31 +263,28 @@ def notice_late_ends(pks: list[int], at: datetime) -> None:
         _annotate(row, Action.DISCONNECTION_SEEN_GONE, {}, Q(seen_gone_at=None), seen_gone_at=at)
 
 
-def notice_returns(source: Source, new: list[AgentSession], at: datetime) -> None:
-    """The agent of a disconnection came back: same agent ID and direction, a shared connection ID, a new session.
-
-    `new`: as they were inserted, without keys.
-    """
+def notice_returns(source: Source, new: Sequence[Columns], at: datetime) -> None:
+    """The agent of a disconnection came back: same agent ID and direction, a shared connection ID, a new session."""
     since = at - settings.CONSOLE_CAME_BACK_WITHIN
     watched = Disconnection.objects.filter(
         source=source,
         state__in=[State.ACCEPTED, State.CONFIRMED],
         came_back_as=None,
         attempt_ended_at__gte=since,
-        agent_id_then__in={session.agent_id for session in new} if len(new) <= _BATCH else F("agent_id_then"),
+        agent_id_then__in={session["agent_id"] for session in new} if len(new) <= _BATCH else F("agent_id_then"),
     )
     by_agent = defaultdict(list)
     for session in new:
-        by_agent[session.agent_id, session.direction].append(session)
+        by_agent[session["agent_id"], session["direction"]].append(session)
     for row in watched.select_related("session") if new else ():
         for session in by_agent[row.agent_id_then, row.session.direction]:
             if (
                 row.attempt_ended_at
-                and session.first_seen_at > row.attempt_ended_at
+                and session["first_seen_at"] > row.attempt_ended_at
                 and _share_connection(row, session)
             ):
                 stored = AgentSession.objects.get(
-                    source=source, session_id=session.session_id, first_seen_at=session.first_seen_at
+                    source=source, session_id=session["session_id"], first_seen_at=session["first_seen_at"]
                 )
                 data = {"session_id": stored.session_id, "agent_session": stored.pk}
                 _annotate(
@@ -300,8 +298,8 @@ def notice_returns(source: Source, new: list[AgentSession], at: datetime) -> Non
                 break
 
 
-def _share_connection(row: Disconnection, session: AgentSession) -> bool:
-    return bool(set(row.session.connection_ids) & set(session.connection_ids))
+def _share_connection(row: Disconnection, session: Columns) -> bool:
+    return bool(set(row.session.connection_ids) & set(session["connection_ids"]))
 
 
 def _annotate(row: Disconnection, action: Action, data: dict[str, Any], still: Q, **columns: Any) -> None:

@@ -22,8 +22,8 @@ from django.db import transaction
 from django.db.models import F, Q
 
 from agents import outcomes, pacer
+from agents.bulk import Columns, insert_many, update_many
 from agents.clock import database_now
-from agents.inserting import insert_many
 from agents.kinds import Listing, ReadingFailed, ReadRateLimited, ReadRejected, Unreachable, kind_of
 from agents.models import AgentSession, Credential, Disconnection, Reading, Source
 from agents.storable import storable
@@ -140,8 +140,8 @@ class _Slots:
 
 @dataclass
 class _Changes:
-    new: list[AgentSession] = field(default_factory=list)
-    changed: list[AgentSession] = field(default_factory=list)
+    new: list[Columns] = field(default_factory=list)
+    changed: list[Columns] = field(default_factory=list)
     returned: list[int] = field(default_factory=list)
     missing: list[int] = field(default_factory=list)
     gone: list[int] = field(default_factory=list)
@@ -149,21 +149,13 @@ class _Changes:
 
 class _Known(NamedTuple):
     pk: int
-    fingerprint: str
     started_text: str
     absent_since: datetime | None
     closing_since: datetime | None
 
 
 def _apply(source: Source, token: UUID, begun_at: datetime, listing: Listing) -> Reading:
-    known = {
-        session_id: _Known(pk, mark, started_text, absent_since, closing_since)
-        for session_id, pk, mark, started_text, absent_since, closing_since in AgentSession.objects.filter(
-            source=source
-        )
-        .live()
-        .values_list("session_id", "pk", "fingerprint", "started_text", "absent_since", "closing_since")
-    }
+    known = dict(AgentSession.objects.filter(source=source).live().values_list("session_id", "fingerprint"))
     decisive = _is_decisive(source, listing, known)
     changes = _compare(source, begun_at, listing, known, decisive=decisive)
     at = database_now()
@@ -210,7 +202,7 @@ class LeaseLost(Exception):
         super().__init__(f"A reading of {source} lost its lease; nothing of it was kept.")
 
 
-def _is_decisive(source: Source, listing: Listing, known: Mapping[str, _Known]) -> bool:
+def _is_decisive(source: Source, listing: Listing, known: Mapping[str, str]) -> bool:
     """Whether absence from this one list proves that a session is gone.
 
     Not where rows could move between answers, nor where the list became empty or lost more than half of what we knew
@@ -223,47 +215,31 @@ def _is_decisive(source: Source, listing: Listing, known: Mapping[str, _Known]) 
 
 
 def _compare(
-    source: Source, begun_at: datetime, listing: Listing, known: dict[str, _Known], *, decisive: bool
+    source: Source, begun_at: datetime, listing: Listing, known: Mapping[str, str], *, decisive: bool
 ) -> _Changes:
     changes = _Changes()
+    marks = {session_id: fingerprint(row) for session_id, row in listing.rows.items()}
+    differing = [session_id for session_id, mark in marks.items() if known.get(session_id) != mark]
+    details = _details(source, [*(known.keys() & set(differing)), *(known.keys() - marks.keys())])
     describe = kind_of(source).describe
-    for session_id, row in listing.rows.items():
-        mark = fingerprint(row)
-        before = known.get(session_id)
-        if before and before.fingerprint == mark:
-            if before.absent_since:
-                changes.returned.append(before.pk)
-            continue
-        columns = describe(source, row)
+    for session_id in differing:
+        before, columns = details.get(session_id), describe(source, listing.rows[session_id])
+        columns |= {"fingerprint": marks[session_id], "closing_since": begun_at if columns["closing"] else None}
         if before and before.started_text == columns["started_text"]:
-            since = (before.closing_since or begun_at) if columns["closing"] else None
-            changes.changed.append(
-                AgentSession(
-                    pk=before.pk,
-                    source=source,
-                    session_id=session_id,
-                    first_seen_at=begun_at,  # Not among what is written to a row that is there.
-                    fingerprint=mark,
-                    closing_since=since,
-                    **columns,
-                )
-            )
+            if columns["closing"] and before.closing_since:
+                columns["closing_since"] = before.closing_since
+            changes.changed.append({"id": before.pk, "absent_since": None, **columns})
             continue
         if before:
             # The session ID is used again by a later connection: the one we knew is over.
             changes.gone.append(before.pk)
-        changes.new.append(
-            AgentSession(
-                source_id=source.pk,
-                session_id=session_id,
-                fingerprint=mark,
-                first_seen_at=begun_at,
-                closing_since=begun_at if columns["closing"] else None,
-                **columns,
-            )
-        )
-    for session_id, before in known.items():
-        if session_id in listing.rows or listing.incomplete:
+        changes.new.append({"source_id": source.pk, "session_id": session_id, "first_seen_at": begun_at, **columns})
+    for session_id, before in details.items():
+        if session_id in marks:
+            if before.absent_since and known[session_id] == marks[session_id]:
+                changes.returned.append(before.pk)
+            continue
+        if listing.incomplete:
             continue
         seen_twice = (
             before.absent_since is not None
@@ -275,6 +251,15 @@ def _compare(
         elif before.absent_since is None:
             changes.missing.append(before.pk)
     return changes
+
+
+def _details(source: Source, session_ids: list[str]) -> dict[str, _Known]:
+    """What is known of these live sessions and of all that the last reading missed: of most, nothing is asked."""
+    live = AgentSession.objects.filter(source=source).live()
+    if len(session_ids) <= _BATCH:
+        live = live.filter(Q(session_id__in=session_ids) | Q(absent_since__isnull=False))
+    rows = live.values_list("session_id", "pk", "started_text", "absent_since", "closing_since")
+    return {row[0]: _Known(*row[1:]) for row in rows}
 
 
 def fingerprint(row: Mapping[str, Any]) -> str:
@@ -291,12 +276,6 @@ def _sorted_properties(names: tuple[str, ...]) -> tuple[str, Callable[[Mapping[s
     return repr(in_order), itemgetter(*in_order)
 
 
-_CHANGEABLE = [
-    "agent_id", "direction", "connection_ids", "connections", "endpoint", "started_text", "started_at", "version",
-    "version_number", "closing", "closing_since", "supports_disconnection", "received", "fingerprint", "absent_since",
-]  # fmt: skip
-
-
 def _write(changes: _Changes, begun_at: datetime) -> None:
     sessions = AgentSession.objects
     for pks in _batches(changes.gone):
@@ -305,11 +284,8 @@ def _write(changes: _Changes, begun_at: datetime) -> None:
         sessions.filter(pk__in=pks).update(absent_since=begun_at)
     for pks in _batches(changes.returned):
         sessions.filter(pk__in=pks).update(absent_since=None)
-    insert_many(changes.new)
-    # As an insert that meets its own key: `bulk_update` takes many times as long.
-    sessions.bulk_create(
-        changes.changed, _BATCH, update_conflicts=True, unique_fields=["pk"], update_fields=_CHANGEABLE
-    )
+    insert_many(AgentSession, changes.new)
+    update_many(AgentSession, changes.changed)
 
 
 def _batches(pks: list[int]) -> list[list[int]]:

@@ -1,7 +1,6 @@
 """What came from a remote, as a database will take it: no text that it refuses, and nothing endless."""
 
 import re
-from collections.abc import Mapping
 
 # PostgreSQL refuses U+0000; a lone surrogate can't be encoded at all.
 _REFUSED = re.compile("[\x00\ud800-\udfff]")
@@ -17,11 +16,13 @@ def storable_json(value: object, depth: int = _DEEPEST) -> object:
     match value:
         case str():
             return storable(value[:_LONGEST])
-        case list() | Mapping() if not depth:
+        case None | bool():
+            return value
+        case list() | dict() if not depth:
             return "…"
         case list():
             return [storable_json(each, depth - 1) for each in value[:_MOST]]
-        case Mapping():
+        case dict():
             names = list(value)[:_MOST]
             return {storable(str(name)[:_LONGEST]): storable_json(value[name], depth - 1) for name in names}
         case float() if value != value or value in (float("inf"), float("-inf")):

@@ -19,19 +19,19 @@ from bench.console import Console, add_source, disconnect_call, new_sessions, re
 from bench.measure import Figure, ratios, seconds, stopwatch, wait_until
 
 LATENCY = 0.05
-LOOP_CALLS = 60
 POOL_SIZES = (8, 16, 32, 48, 64, 96)
 
 
 def run(*, quick: bool) -> list[Figure]:
-    many, rounds = (300, 1) if quick else (1000, 5)
+    many, rounds, loop_calls = (300, 1, 20) if quick else (1000, 5, 60)
+    sizes = (32, 64) if quick else POOL_SIZES
     loops, pools, ours = [], [], []
     with StandIn(rate_limit=0) as standin, Console():
         standin.fault("latency", "agent-disconnection", seconds=LATENCY, times=None)
         source = add_source(standin)
-        size = min(POOL_SIZES, key=lambda size: pool(standin, many // 2, size))
+        size = min(sizes, key=lambda size: pool(standin, many // 2, size))
         for _ in range(rounds):
-            loops.append(loop(standin, LOOP_CALLS) / LOOP_CALLS * many)
+            loops.append(loop(standin, loop_calls) / loop_calls * many)
             pools.append(pool(standin, many, size))
             ours.append(console(standin, source, many))
     return [

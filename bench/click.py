@@ -30,7 +30,7 @@ _FIELD = re.compile(r'name="(csrfmiddlewaretoken|token)" value="([^"]+)"')
 
 
 def run(*, quick: bool) -> list[Figure]:
-    blocks, of = (2, 6) if quick else (6, 15)
+    blocks, of = (2, 5) if quick else (6, 15)
     clicks, trips = [], []
     with (
         StandIn(rate_limit=0, switches={"closing-delay": "0"}) as standin,

@@ -24,7 +24,7 @@ RUN_UP = 3.0
 
 
 def run(*, quick: bool) -> list[Figure]:
-    length, rounds = (20.0, 1) if quick else (75.0, 2)
+    length, rounds = (12.0, 1) if quick else (75.0, 2)
     with StandIn(rate_limit=LIMIT, switches={"rate-window": "sliding"}) as standin, Console():
         source = add_source(standin, requests_per_minute=LIMIT, polling=10)
         read_until_listed(source, new_sessions(standin, LISTED))

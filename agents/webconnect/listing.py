@@ -119,7 +119,11 @@ def _usable(row: Any) -> bool:
     if not isinstance(row, dict):
         return False
     session_id = row.get("sessionId")
-    return isinstance(session_id, str) and 0 < len(session_id) <= 255 and storable(session_id) == session_id
+    return (
+        isinstance(session_id, str)
+        and 0 < len(session_id) <= 255
+        and (session_id.isprintable() or storable(session_id) == session_id)
+    )
 
 
 def describe(remote: WebConnectSource, row: Mapping[str, Any]) -> dict[str, Any]:
