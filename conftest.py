@@ -54,11 +54,20 @@ def static_root() -> None:
 
 
 @pytest.fixture(autouse=True)
-def nothing_remembered_of_keys() -> None:
-    """A rolled-back test leaves its key's number to the next one, and what this process took for it must not stay."""
-    from apikeys import throttling
+def nothing_remembered_of_keys() -> Iterator[None]:
+    """A rolled-back test leaves its key's number to the next one; what this process counted for it must not stay.
+
+    Nor must it be written later: by then `default` may be another database than the test's.
+    """
+    from apikeys import throttling, use
 
     throttling._portions.clear()
+    yield
+    with use._lock:
+        for timer in use._timers:
+            timer.cancel()
+        for counted in (use._timers, use._requests, use._refused):
+            counted.clear()
 
 
 @pytest.fixture(scope="session")
