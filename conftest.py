@@ -53,6 +53,23 @@ def static_root() -> None:
     Path(django_settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
 
 
+@pytest.fixture(autouse=True)
+def nothing_remembered_of_keys() -> Iterator[None]:
+    """A rolled-back test leaves its key's number to the next one; what this process counted for it must not stay.
+
+    Nor must it be written later: by then `default` may be another database than the test's.
+    """
+    from apikeys import throttling, use
+
+    throttling._portions.clear()
+    yield
+    with use._lock:
+        for timer in use._timers:
+            timer.cancel()
+        for counted in (use._timers, use._requests, use._refused):
+            counted.clear()
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(django_test_environment, django_db_blocker, django_db_keepdb, django_db_modify_db_settings):
     """pytest-django's own sets up only what `django_db` marks ask for, and leaves `committed_db` the real database."""

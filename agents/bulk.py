@@ -1,6 +1,6 @@
 """Writing many rows of one table at once.
 
-By hand: `bulk_create` takes four times as long and `bulk_update` ten times, and a large list waits for both.
+By hand: `bulk_create` and, far more, `bulk_update` take several times as long, and a large list waits for both.
 """
 
 from collections.abc import Mapping, Sequence

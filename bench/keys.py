@@ -2,7 +2,7 @@
 
 CPU of this process for whole requests, through all middleware, without a network: the WSGI application is called as
 gunicorn calls it. All take turns, round by round. The comparisons with djangorestframework-api-key and django-rest-knox
-are made where those are installed; the console itself needs neither.
+are made where those are installed (requirements-dev.txt); the console itself needs neither.
 """
 
 import time
