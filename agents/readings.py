@@ -6,6 +6,7 @@ that was slow enough to lose its lease changes nothing.
 """
 
 import logging
+import marshal
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -265,15 +266,15 @@ def _details(source: Source, session_ids: list[str]) -> dict[str, _Known]:
 def fingerprint(row: Mapping[str, Any]) -> str:
     """Equal for rows that say the same; a change of any property, known or not, changes it."""
     names, values_of = _sorted_properties(tuple(row))
-    # `surrogatepass`: JSON may hold halves of surrogate pairs.
-    return blake2b((names + repr(values_of(row))).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    # Format 2 knows no references: equal values give equal bytes, at half the price of `repr`.
+    return blake2b(names + marshal.dumps(values_of(row), 2), digest_size=16).hexdigest()
 
 
 @lru_cache(maxsize=64)
-def _sorted_properties(names: tuple[str, ...]) -> tuple[str, Callable[[Mapping[str, Any]], Any]]:
+def _sorted_properties(names: tuple[str, ...]) -> tuple[bytes, Callable[[Mapping[str, Any]], Any]]:
     """Rows of one remote have the same properties in the same order: they are sorted once, not ten thousand times."""
     in_order = sorted(names)
-    return repr(in_order), itemgetter(*in_order)
+    return marshal.dumps(in_order, 2), itemgetter(*in_order)
 
 
 def _write(changes: _Changes, begun_at: datetime) -> None:
