@@ -25,6 +25,7 @@ from django.db import transaction
 from django.db.models import F, Min, Q
 
 from agents import outcomes, pacer, readings
+from agents.bulk import insert_many
 from agents.clock import database_now
 from agents.kinds import (
     Accepted,
@@ -151,6 +152,8 @@ class _Drain:
         if gather and self.under_way:
             more, self.under_way = wait(self.under_way, _MOMENT)
             done |= more
+        if done and gather:
+            self._send_some()  # The remote works on the next ones while these are written.
         write_results([future.result() for future in done])
 
     def _send_some(self) -> float | None:
@@ -305,7 +308,7 @@ def claim(rows: list[Disconnection]) -> list[Disconnection]:
         for row in claimed:
             row.state, row.lease_token, row.lease_until = State.SENDING, token, lease_until
             row.tries, row.posts = row.tries + 1, row.posts + 1
-        Attempt.objects.bulk_create([Attempt(disconnection=row, number=row.tries, begun_at=at) for row in claimed])
+        insert_many(Attempt, [{"disconnection_id": row.pk, "number": row.tries, "begun_at": at} for row in claimed])
         record_many(
             [
                 Entry(Action.DISCONNECTION_SENT, CONSOLE, row.target, row.operation_id, {"attempt": row.tries})
