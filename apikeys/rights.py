@@ -15,6 +15,9 @@ class Right(StrEnum):
 
     AGENT_GET = "agent:get"
     AGENT_DISCONNECT = "agent:disconnect"
+    BRIDGE_GET = "bridge:get"
+    BRIDGE_DISCONNECT = "bridge:disconnect"
+    BRIDGE_CONNECT = "bridge:connect"
     OPERATION_GET = "operation:get"
     SOURCE_GET = "source:get"
     AUDIT_GET = "audit:get"
@@ -32,6 +35,9 @@ class Right(StrEnum):
 _WORDS = {
     Right.AGENT_GET: "see agent sessions",
     Right.AGENT_DISCONNECT: "disconnect agent sessions",
+    Right.BRIDGE_GET: "see bridges, their desktop agents and private channels",
+    Right.BRIDGE_DISCONNECT: "disconnect desktop agents, and apps from private channels",
+    Right.BRIDGE_CONNECT: "connect to a bridge as a desktop agent",
     Right.OPERATION_GET: "see operations and their outcomes",
     Right.SOURCE_GET: "see sources and how fresh their lists are",
     Right.AUDIT_GET: "read and export the audit log",
@@ -41,11 +47,11 @@ _WORDS = {
     Right.PEOPLE_MANAGE: "manage people and their roles",
 }
 
-_SEE = frozenset({Right.AGENT_GET, Right.OPERATION_GET, Right.SOURCE_GET})
+_SEE = frozenset({Right.AGENT_GET, Right.BRIDGE_GET, Right.OPERATION_GET, Right.SOURCE_GET})
 ADMINISTRATOR = "Administrator"
 ROLES: dict[str, frozenset[Right]] = {
     "Viewer": _SEE,
-    "Operator": _SEE | {Right.AGENT_DISCONNECT},
+    "Operator": _SEE | {Right.AGENT_DISCONNECT, Right.BRIDGE_DISCONNECT},
     "Key manager": _SEE | {Right.APIKEY_GET, Right.APIKEY_MANAGE},
     "Auditor": _SEE | {Right.AUDIT_GET, Right.APIKEY_GET},
     ADMINISTRATOR: frozenset(Right),

@@ -202,6 +202,7 @@ INSTALLED_APPS = [
     "apikeys",
     "agents",
     "agents.webconnect",
+    "bridge",
     "console",
 ]
 MIDDLEWARE = [
