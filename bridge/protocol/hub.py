@@ -88,8 +88,8 @@ class Hub:
 
     # Inputs
 
-    def connected(self, conn: int, at: float) -> list[Effect]:
-        """A socket opened."""
+    def connected(self, conn: int, at: float, own_token: str | None = None) -> list[Effect]:
+        """A socket opened; `own_token` is the bridge's JWT for this agent alone (R9)."""
         self._out.begin(at)
         if len(self._peers) >= self._settings.max_agents:
             return [Close(conn, TRY_AGAIN_LATER, "too many desktop agents")]
@@ -100,6 +100,7 @@ class Hub:
             desktop_agent_bridge_version=self._settings.bridge_version,
             supported_fdc3_versions=list(SUPPORTED),
             auth_required=self._settings.auth_required,
+            auth_token=own_token,
         )
         self._out.send(peer, Hello(payload=hello, meta=HelloMeta(timestamp=self._out.timestamp())))  # R7
         return self._out.effects
