@@ -166,6 +166,11 @@ class Hub:
         self._relay.disconnect_app(channel_id, app)
         return self._out.effects
 
+    @property
+    def connecting(self) -> int:
+        """Sockets that have not become agents yet."""
+        return len(self._peers) - len(self._agents)
+
     def snapshot(self, at: float) -> snapshot.Snapshot:
         return snapshot.Snapshot(
             at=at,
@@ -173,7 +178,7 @@ class Hub:
             private_channels=tuple(snapshot.private_channel(each, self._private) for each in self._private),
             channel_state=self._state.types(),
             refused={channel: tuple(apps) for channel, apps in self._private.refused.items()},
-            connecting=len(self._peers) - len(self._agents),
+            connecting=self.connecting,
             requests_in_flight=len(self._exchanges),
         )
 
