@@ -225,7 +225,7 @@ class BridgeServer:
         return self._framed[1]
 
     def _note(self, note: Note) -> None:
-        logger.info("%s", note.text)
+        logger.info("%s [%s]", _printable(note.text), _printable(note.agent or note.session_id or "bridge"))
         self._on_note(note)
 
     def _check(self, wanted: Verify) -> None:
@@ -281,3 +281,8 @@ class BridgeServer:
 
     def _now(self) -> float:
         return self._epoch + time.monotonic()
+
+
+def _printable(text: str) -> str:
+    """Agents choose their names, and none may write a line of its own."""
+    return text if text.isprintable() else ascii(text)

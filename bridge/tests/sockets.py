@@ -89,7 +89,11 @@ class Socket:
         if receive_buffer:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         sock.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
+        try:
+            await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
+        except OSError:
+            sock.close()
+            raise
         opened = cls(*await asyncio.open_connection(sock=sock, limit=receive_buffer or 2**16))
         status, body = await opened.upgrade(port, headers or {})
         if status != 101:

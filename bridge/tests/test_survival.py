@@ -111,7 +111,7 @@ async def test_it_joins_fragments_with_pings_between_them():
         one.frame(PING, b"are you there")
         for byte in text[cut:-1]:
             one.frame(CONTINUATION, bytes([byte]), fin=False)
-        one.frame(CONTINUATION)
+        one.frame(CONTINUATION, fin=False)
         one.frame(CONTINUATION, text[-1:])
 
         assert number_of(await two.until("broadcastRequest")) == 7
