@@ -46,6 +46,13 @@ class Connection:
     #: When to go on without an answer.
     deadline: float | None = None
     handshake_uuid: str = ""
+    #: The name of this agent on the bridge, and those of all that are there.
+    name: str = ""
+    agents: tuple[str, ...] = ()
+
+    @property
+    def is_bridged(self) -> bool:
+        return self.phase is Phase.BRIDGED
 
     def start(self, at: float) -> None:
         self._open(self.settings.first_port, at)
@@ -94,8 +101,13 @@ class Connection:
             self._shake_hands(token, state())
             self._become(Phase.NAMING, at + self.settings.named_within)
 
-    def bridged(self) -> None:
+    def bridged(self, name: str) -> None:
+        """The name may be another than the one that was asked for (R15)."""
+        self.name = name
         self._become(Phase.BRIDGED, None)
+
+    def unnamed(self) -> None:
+        self.name, self.agents = "", ()
 
     def tick(self, at: float) -> None:
         if self.deadline is None or at < self.deadline:

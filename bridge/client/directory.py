@@ -80,11 +80,11 @@ class Directory:
     def runs(self, app: AppIdentifier) -> bool:
         return self.instance(app.instance_id) is not None
 
-    def instances(self, app_id: str) -> list[AppIdentifier]:
-        """Raises NoAppsFound where there is no such app: one that only does not run has an empty list (R64)."""
+    def instances(self, app_id: str) -> list[AppIdentifier] | None:
+        """None where there is no such app: one that only does not run has no instances (R64)."""
         record = self.record(app_id)
         if record is None:
-            raise FDC3Error("NoAppsFound", app_id)
+            return None
         return [app for app in self._instances.values() if app.app_id == record.app_id]
 
     # --- Intents ---

@@ -88,6 +88,9 @@ class HomeChannels:
 
     # --- What apps of this agent do ---
 
+    def check_held(self, channel_id: str, app: AppIdentifier) -> None:
+        self._of(channel_id, app)
+
     def create(self, app: AppIdentifier) -> str:
         """Sends nothing (R87)."""
         channel = HomeChannel(PREFIX + self._out.new_id(), [app])
