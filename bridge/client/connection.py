@@ -90,14 +90,14 @@ class Connection:
     def greeted(self, hello: Hello, state: Callable[[], ChannelsState], at: float) -> None:
         """Answers with the handshake (R10), unless the bridge is none for us (R8, R9)."""
         said = hello.payload
-        if self.settings.trust and not self.settings.trust(said.auth_token, at):
+        if self.settings.trust and not self.settings.trust(said.auth_token):
             self.failed("a bridge that is not trusted", at)
         elif self.settings.version not in map(version_of, said.supported_fdc3_versions):
             self.failed(f"a bridge that does not know FDC3 {self.settings.fdc3_version}", at)
         elif said.auth_required and not self.settings.sign:
             self.failed("a bridge that asks for a token, and there is none", at)
         else:
-            token = self.settings.sign(at) if said.auth_required and self.settings.sign else None
+            token = self.settings.sign() if said.auth_required and self.settings.sign else None
             self._shake_hands(token, state())
             self._become(Phase.NAMING, at + self.settings.named_within)
 

@@ -20,9 +20,9 @@ class AgentSettings:
     provider: str = "Agent Console"
     provider_version: str = ""
     #: Makes the token for a bridge that asks for one (R10); without it such a bridge is passed by.
-    sign: Callable[[float], str] | None = None
+    sign: Callable[[], str] | None = None
     #: Whether a bridge that brought this token, or none, is to be trusted (R9). Without it every bridge is.
-    trust: Callable[[str | None, float], bool] | None = None
+    trust: Callable[[str | None], bool] | None = None
 
     # Seconds.
     connect_within: float = 1
