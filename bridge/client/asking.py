@@ -32,12 +32,12 @@ from bridge.protocol.messages import (
     DesktopAgentIdentifier,
     FindInstancesPayload,
     FindInstancesRequest,
-    FindIntentMeta,
     FindIntentPayload,
     FindIntentRequest,
     FindIntentsByContextMeta,
     FindIntentsByContextPayload,
     FindIntentsByContextRequest,
+    FindMeta,
     GetAppMetadataPayload,
     GetAppMetadataRequest,
     IntentMetadata,
@@ -222,8 +222,8 @@ class Asking:
         else:
             self.out.add(Answered(call, value))
 
-    def _find_meta(self, app: AppIdentifier, target: AppIdentifier | None = None) -> FindIntentMeta:
-        return FindIntentMeta(
+    def _find_meta(self, app: AppIdentifier, target: AppIdentifier | None = None) -> FindMeta:
+        return FindMeta(
             request_uuid=self.out.new_id(),
             timestamp=self.out.timestamp,
             source=app,

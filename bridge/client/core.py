@@ -210,9 +210,7 @@ class AgentCore:
 
     def start_app(self, app_id: str) -> AppIdentifier:
         """An instance that runs already, without being launched."""
-        app = AppIdentifier(app_id=app_id, instance_id=self._out.new_id())
-        self.directory.started(app)
-        return app
+        return self.directory.start(app_id, self._out.new_id())
 
     def close_app(self, app: AppIdentifier, at: float) -> None:
         """Whether it ends, crashes or is closed: it leaves everything as if it had said so itself (R92)."""

@@ -65,9 +65,13 @@ class Directory:
 
     # --- Instances ---
 
-    def started(self, app: AppIdentifier) -> None:
-        assert app.instance_id
-        self._instances[app.instance_id] = app
+    def start(self, app_id: str, instance_id: str) -> AppIdentifier:
+        """An app that was never declared is one that declares nothing."""
+        record = self.record(app_id) or AppRecord(app_id)
+        self._records.setdefault(record.app_id, record)
+        app = AppIdentifier(app_id=record.app_id, instance_id=instance_id)
+        self._instances[instance_id] = app
+        return app
 
     def closed(self, app: AppIdentifier) -> None:
         self._instances.pop(app.instance_id or "", None)
@@ -112,7 +116,7 @@ class Directory:
         apps = [_metadata(record) for record, _ in found]
         ids = {record.app_id for record, _ in found}
         apps += [
-            self._metadata_of(app)
+            _metadata(self._records[app.app_id], app.instance_id)
             for (app, intent) in self._intent_listeners
             if intent == name and (app.app_id in ids or self._takes_undeclared(app, name))
         ]
@@ -128,11 +132,7 @@ class Directory:
 
     def _takes_undeclared(self, app: AppIdentifier, name: str) -> bool:
         """A listener for an intent that its app did not declare: of its types nothing is known."""
-        record = self.record(app.app_id)
-        return record is None or all(intent.name != name for intent in record.intents)
-
-    def _metadata_of(self, app: AppIdentifier) -> AppMetadata:
-        return _metadata(self.record(app.app_id) or AppRecord(app.app_id), app.instance_id)
+        return all(intent.name != name for intent in self._records[app.app_id].intents)
 
 
 def _metadata(record: AppRecord, instance_id: str | None = None) -> AppMetadata:

@@ -140,10 +140,7 @@ class Work:
         self._runs = {run_id: run for run_id, run in self._runs.items() if not gone(run.asker.app)}
 
     def _launch(self, app_id: str) -> AppIdentifier:
-        record = self._directory.record(app_id)
-        assert record
-        app = AppIdentifier(app_id=record.app_id, instance_id=self._out.new_id())
-        self._directory.started(app)
+        app = self._directory.start(app_id, self._out.new_id())
         self._starting.add(app)
         self._out.add(Launch(app))
         return app

@@ -332,9 +332,7 @@ class App:
         return [self.agent.act(lambda at, type_=type_: begin(type_, at)) for type_ in types]
 
     def unsubscribe(self, channel_id: str, listener: int) -> None:
-        self.agent.act(
-            lambda at: self.core.remove_private_listener(self.identifier, channel_id, listener, at)
-        )
+        self.agent.act(lambda at: self.core.remove_private_listener(self.identifier, channel_id, listener, at))
 
     def broadcast(self, channel_id: str, type_: str = "x") -> None:
         self.agent.act(lambda at: self.core.broadcast_privately(self.identifier, channel_id, {"type": type_}, at))
