@@ -25,12 +25,14 @@ class Listing:
     """A source's whole list: the remote's own rows by session ID.
 
     `in_one_answer`: rows move between answers, so only a list of one answer proves an absence by itself.
+    `certain`: whoever lists it is what holds the sessions, so that no fault can make it short.
     `incomplete`: why absence from this list means nothing; empty where it is whole.
     """
 
     rows: dict[str, Mapping[str, Any]]
     calls: int = 1
     in_one_answer: bool = True
+    certain: bool = False
     incomplete: str = ""
 
 

@@ -225,6 +225,8 @@ def _is_decisive(source: Source, listing: Listing, known: Mapping[str, str]) -> 
     (a fault of the remote looks like that, also where other rows came instead), nor in the first reading under another
     base URL or key (`read_begun_at` is empty then).
     """
+    if listing.certain:
+        return not listing.incomplete
     if listing.incomplete or not listing.in_one_answer or source.read_begun_at is None:
         return False
     return bool(listing.rows) and len(listing.rows.keys() & known.keys()) * 2 >= len(known)

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from django.conf import settings
-from django.db import close_old_connections, connection
+from django.db import DatabaseError, close_old_connections, connection
 
 from agents import outcomes, readings, sending
 from agents.clock import database_now
@@ -40,6 +40,7 @@ class Sweeper(threading.Thread):
         self._hands = ThreadPoolExecutor(_HANDS, thread_name_prefix="sweep")
         self._busy: set[tuple[str, Any]] = set()
         self._lock = threading.Lock()
+        self._away = False
 
     def stop(self) -> None:
         self._stopped.set()
@@ -52,12 +53,24 @@ class Sweeper(threading.Thread):
             pause = self._every.total_seconds()
             try:
                 pause = min(pause, self.sweep())
+                self._note_database(None)
+            except DatabaseError as error:
+                self._note_database(error)
+                connection.close()
             except Exception:
                 # It must survive whatever happens: a database that is away now is back in a while.
                 logger.exception("A sweep failed; the next one follows")
                 connection.close()
             _woken.wait(max(pause, 0.02))
             _woken.clear()
+
+    def _note_database(self, error: DatabaseError | None) -> None:
+        """One line when it goes away, one when it is back."""
+        if error and not self._away:
+            logger.warning("The database does not answer; the sweep goes on trying: %s", error)
+        elif self._away and not error:
+            logger.warning("The database answers again")
+        self._away = error is not None
 
     def sweep(self) -> float:
         """Do or hand over all that is due; returns the seconds until the next thing will be."""
