@@ -10,9 +10,11 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
+from bridge.protocol.settings import HubSettings
 from bridge.server.server import BridgeServer, NoFreePort
-from bridge.server.settings import BadSetting, BridgeSettings
+from bridge.server.settings import BadSetting, BridgeSettings, from_environment
 from bridge.server.tokens import TokenCheck, public_keys, signer
 
 
@@ -20,9 +22,10 @@ def main() -> int:
     options = _options()
     logging.basicConfig(level=options.pop("log_level").upper(), format="%(asctime)s %(levelname)s %(message)s")
     try:
-        settings = BridgeSettings.from_environment(os.environ, **options)
+        settings = from_environment(BridgeSettings, os.environ, **options)
         server = BridgeServer(
             settings,
+            from_environment(HubSettings, os.environ),
             verify=TokenCheck(public_keys(settings.public_keys), settings.token_age) if settings.public_keys else None,
             own_token=signer(settings.private_key) if settings.private_key else None,
         )
@@ -33,10 +36,12 @@ def main() -> int:
     return 0
 
 
-def _options() -> dict[str, object]:
+def _options() -> dict[str, Any]:
     parser = argparse.ArgumentParser("python -m bridge", description=__doc__)
     parser.add_argument("--port", type=int, help="this one only (0: any), not the first free one from 4475 to 4575")
-    parser.add_argument("--public-keys", type=Path, help="folder of <sub>.pem and <sub>.jwk, or a JWK set: ask for a JWT")
+    parser.add_argument(
+        "--public-keys", type=Path, help="folder of <sub>.pem and <sub>.jwk, or a JWK set: ask for a JWT"
+    )
     parser.add_argument("--private-key", type=Path, help="<sub>.pem, to sign a JWT of the bridge's own in each hello")
     parser.add_argument("--allow-origin", action="append", metavar="ORIGIN", help="a web page that may connect")
     parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))

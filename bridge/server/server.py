@@ -21,11 +21,11 @@ import aiofastnet
 from picows import WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener
 
 from bridge.protocol.effects import Close, Effect, Note, Send, Verify
-from bridge.protocol.hub import Hub, Snapshot
+from bridge.protocol.hub import AppKey, Hub, Snapshot
 from bridge.protocol.settings import HubSettings
 from bridge.server.door import Refusal, refusal
 from bridge.server.settings import BridgeSettings
-from bridge.server.wire import Gate, Socket, Wire, frame_of
+from bridge.server.wire import AgentSocket, Gate, Wire, frame_of
 
 LOOPBACK = "127.0.0.1"
 #: Small, so that one turn of the loop cannot bring more of one agent than others can wait for.
@@ -73,10 +73,10 @@ class BridgeServer:
         self._own_token = own_token
         self._on_note = on_note
         self._gate = Gate(settings.max_sockets)
-        self._sockets: dict[int, Socket] = {}
+        self._sockets: dict[int, AgentSocket] = {}
         self._last_conn = 0
-        self._unsent: list[Socket] = []
-        self._gone: list[Socket] = []
+        self._unsent: list[AgentSocket] = []
+        self._gone: list[AgentSocket] = []
         self._turn_due = False
         self._timer: asyncio.TimerHandle | None = None
         self._checks: set[asyncio.Task[None]] = set()
@@ -168,7 +168,7 @@ class BridgeServer:
     def _wire(self) -> Wire:
         return Wire(self._gate, self._admit, self.settings, _picows)
 
-    def _admit(self, request: WSUpgradeRequest) -> Socket | WSUpgradeResponseWithListener:
+    def _admit(self, request: WSUpgradeRequest) -> AgentSocket | WSUpgradeResponseWithListener:
         refused = refusal(request, self.settings.allowed_origins)
         if refused is None and len(self._sockets) - self._hub.agent_count >= self.settings.max_joining:
             refused = Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many have not said who they are")
@@ -178,45 +178,44 @@ class BridgeServer:
                 WSUpgradeResponse.create_error_response(refused.status, refused.why.encode()), None
             )
         self._last_conn += 1
-        return Socket(self._last_conn, self, self.settings)
+        return AgentSocket(self._last_conn, self, self.settings)
 
-    def opened(self, socket: Socket) -> None:
-        self._sockets[socket.conn] = socket
+    def opened(self, agent: AgentSocket) -> None:
+        self._sockets[agent.conn] = agent
         own_token = self._own_token() if self._own_token else None
-        self._apply(self._hub.connected(socket.conn, self._now(), own_token))
+        self._apply(self._hub.connected(agent.conn, self._now(), own_token))
 
-    def received(self, socket: Socket, raw: bytes) -> None:
-        self._apply(self._hub.received(socket.conn, raw, self._now()))
+    def received(self, agent: AgentSocket, raw: bytes) -> None:
+        self._apply(self._hub.received(agent.conn, raw, self._now()))
 
-    def unsent(self, socket: Socket) -> None:
-        self._unsent.append(socket)
+    def unsent(self, agent: AgentSocket) -> None:
+        self._unsent.append(agent)
 
-    def gone(self, socket: Socket, why: str) -> None:
-        if self._sockets.pop(socket.conn, None) is not None:
+    def gone(self, agent: AgentSocket, why: str) -> None:
+        if self._sockets.pop(agent.conn, None) is not None:
             # Not at once: this may come out of the middle of other effects, which go first.
-            self._gone.append(socket)
+            self._gone.append(agent)
             self._need_turn()
 
     # What the hub wants.
 
     def _apply(self, effects: Sequence[Effect]) -> None:
         for effect in effects:
-            kind = type(effect)
-            if kind is Send:
-                if (socket := self._sockets.get(effect.conn)) is not None:
-                    socket.send(self._frame(effect.data))
-            elif kind is Note:
+            if isinstance(effect, Send):
+                if (agent := self._sockets.get(effect.conn)) is not None:
+                    agent.send(self._frame(effect.data))
+            elif isinstance(effect, Note):
                 self._note(effect)
-            elif kind is Close:
-                if (socket := self._sockets.get(effect.conn)) is not None:
-                    socket.close(effect.code, effect.reason)
+            elif isinstance(effect, Close):
+                if (agent := self._sockets.get(effect.conn)) is not None:
+                    agent.close(effect.code, effect.reason)
             else:
                 self._check(effect)
         self._need_turn()
 
     def _frame(self, data: bytes) -> bytes:
         """One frame for all who get the same message."""
-        if self._framed[0] is not data:
+        if data is not self._framed[0]:
             self._framed = (data, frame_of(data))
         return self._framed[1]
 
@@ -230,6 +229,7 @@ class BridgeServer:
         check.add_done_callback(self._checks.discard)
 
     async def _verified(self, wanted: Verify) -> None:
+        assert self._verify is not None
         principal = None
         try:
             async with asyncio.timeout(self.settings.verify_within):
@@ -256,8 +256,8 @@ class BridgeServer:
             while self._gone:
                 self._apply(self._hub.closed(self._gone.pop(0).conn, self._now()))
             unsent, self._unsent = self._unsent, []
-            for socket in unsent:
-                socket.flush()
+            for agent in unsent:
+                agent.flush()
         self._set_timer()
 
     def _set_timer(self) -> None:

@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 PREFIX = "BRIDGE_"
 
@@ -52,25 +51,30 @@ class BridgeSettings:
         if self.pong_within > self.ping_after:
             raise BadSetting("pong_within must not be more than ping_after")
 
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str], **chosen: object) -> Self:
-        """`chosen` goes before the environment, that before the defaults."""
-        values = {
-            field.name: _read(field, environment[name])
-            for field in dataclasses.fields(cls)
-            if (name := PREFIX + field.name.upper()) in environment
-        }
-        return cls(**{**values, **chosen})  # type: ignore[arg-type]
+
+def from_environment[S](kind: type[S], environment: Mapping[str, str], **chosen: object) -> S:
+    """Settings of this kind, `BridgeSettings` or the hub's; `chosen` goes before the environment."""
+    values = {
+        field.name: _read(field, environment[name])
+        for field in dataclasses.fields(kind)  # type: ignore[arg-type]
+        if (name := PREFIX + field.name.upper()) in environment
+    }
+    return kind(**{**values, **chosen})
 
 
 def _read(field: dataclasses.Field[object], text: str) -> object:
     try:
+        if field.type is bool:
+            return {"1": True, "0": False}[text]
         if field.type is int:
             return int(text)
         if field.type is float:
             return float(text)
-    except ValueError:
-        raise BadSetting(f"{PREFIX}{field.name.upper()} must be a number, not {text!r}") from None
+    except (ValueError, KeyError):
+        wanted = "1 or 0" if field.type is bool else "a number"
+        raise BadSetting(f"{PREFIX}{field.name.upper()} must be {wanted}, not {text!r}") from None
     if field.type == frozenset[str]:
         return frozenset(text.replace(",", " ").split())
+    if field.type is str:
+        return text
     return Path(text) if text else None

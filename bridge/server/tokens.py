@@ -174,7 +174,9 @@ def _strong(key: object, file: Path) -> PublicKey:
         return key
     if isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
         return key
-    raise BadSetting(f"{file}: a public key of RSA ({MIN_RSA_BITS} bits), of P-256, P-384, P-521, or of Ed25519 is needed")
+    raise BadSetting(
+        f"{file}: a public key of RSA ({MIN_RSA_BITS} bits), of P-256, P-384, P-521, or of Ed25519 is needed"
+    )
 
 
 def signer(path: Path) -> Callable[[], str]:

@@ -9,10 +9,14 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from picows import WSAutoPingStrategy, WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest
+from picows import WSAutoPingStrategy, WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest
 from picows.picows import WSProtocol  # type: ignore[attr-defined]
 
+from bridge.protocol.effects import POLICY_VIOLATION
 from bridge.server.settings import BridgeSettings
+
+#: Close codes of RFC 6455, section 7.4.1.
+OK, PROTOCOL_ERROR, UNSUPPORTED_DATA, INVALID_TEXT, MESSAGE_TOO_BIG = 1000, 1002, 1003, 1007, 1009
 
 _TEXT, _PONG = 0x81, 0x8A
 #: What is gathered for one socket is written at the latest when it is so much.
@@ -24,10 +28,10 @@ _REASON_BYTES = 123
 class Owner(Protocol):
     """Who is told what happens; nothing comes after `gone`."""
 
-    def opened(self, socket: "Socket") -> None: ...
-    def received(self, socket: "Socket", raw: bytes) -> None: ...
-    def unsent(self, socket: "Socket") -> None: ...
-    def gone(self, socket: "Socket", why: str) -> None: ...
+    def opened(self, agent: "AgentSocket") -> None: ...
+    def received(self, agent: "AgentSocket", raw: bytes) -> None: ...
+    def unsent(self, agent: "AgentSocket") -> None: ...
+    def gone(self, agent: "AgentSocket", why: str) -> None: ...
 
 
 def frame_of(data: bytes) -> bytes:
@@ -43,7 +47,7 @@ def _header(first: int, size: int) -> bytes:
     return bytes((first, 127)) + size.to_bytes(8)
 
 
-class Socket(WSListener):
+class AgentSocket(WSListener):
     def __init__(self, conn: int, owner: Owner, settings: BridgeSettings) -> None:
         self.conn = conn
         self.closing = False
@@ -77,7 +81,7 @@ class Socket(WSListener):
             return
         self._tcp.write(frames[0] if len(frames) == 1 else b"".join(frames))
         if self._congested and self._tcp.get_write_buffer_size() > self._settings.max_queue_bytes:
-            self.close(WSCloseCode.POLICY_VIOLATION, "the agent does not read what it is sent")
+            self.close(POLICY_VIOLATION, "the agent does not read what it is sent")
 
     def close(self, code: int, reason: str) -> None:
         """With a close frame behind all that was sent; the other side has `close_within` seconds to answer it."""
@@ -118,25 +122,25 @@ class Socket(WSListener):
             if kind is WSMsgType.CLOSE:
                 self._tcp.close()
         elif frame.rsv1 or frame.rsv2 or frame.rsv3:
-            self.close(WSCloseCode.PROTOCOL_ERROR.value, "no extension was agreed on")
+            self.close(PROTOCOL_ERROR, "no extension was agreed on")
         elif kind is WSMsgType.TEXT or kind is WSMsgType.CONTINUATION:
             self._text(kind, frame)
         elif kind is WSMsgType.PING:
             payload = frame.get_payload_as_bytes()
             self.send(_header(_PONG, len(payload)) + payload)
         elif kind is WSMsgType.BINARY:
-            self.close(WSCloseCode.UNSUPPORTED_DATA.value, "text messages only")
+            self.close(UNSUPPORTED_DATA, "text messages only")
         elif kind is WSMsgType.CLOSE:
-            self.close(WSCloseCode.OK.value, "")
+            self.close(OK, "")
             self._tcp.close()
 
     def _text(self, kind: WSMsgType, frame: WSFrame) -> None:
         if (kind is WSMsgType.TEXT) is (self._partial is not None):
-            self.close(WSCloseCode.PROTOCOL_ERROR.value, "fragments of two messages are mixed")
+            self.close(PROTOCOL_ERROR, "fragments of two messages are mixed")
         elif self._partial is None and frame.fin:
             self._whole(frame.get_payload_as_bytes())
         elif len(self._partial or b"") + frame.payload_size > self._settings.max_message_bytes:
-            self.close(WSCloseCode.MESSAGE_TOO_BIG.value, f"more than {self._settings.max_message_bytes} bytes")
+            self.close(MESSAGE_TOO_BIG, f"more than {self._settings.max_message_bytes} bytes")
         else:
             self._partial = self._partial or bytearray()
             self._partial += frame.get_payload_as_memoryview()
@@ -149,7 +153,7 @@ class Socket(WSListener):
             self._owner.received(self, raw)
         else:
             # Passed on it would cost the receiver its connection.
-            self.close(WSCloseCode.INVALID_TEXT.value, "not UTF-8")
+            self.close(INVALID_TEXT, "not UTF-8")
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         self.closing = True
@@ -182,16 +186,16 @@ class Gate:
 
 
 class Wire(WSProtocol):  # type: ignore[misc]
-    """What picows offers no call for: counting connections before they are upgraded, and knowing that its parser gave up."""
+    """What picows has no call for: counting connections not yet upgraded, and knowing that its parser gave up."""
 
     _refused = False
 
-    def __init__(self, gate: Gate, make_socket: Callable[[WSUpgradeRequest], Any], settings: BridgeSettings, logger: Any):
+    def __init__(self, gate: Gate, admit: Callable[[WSUpgradeRequest], Any], settings: BridgeSettings, logger: Any):
         super().__init__(
             None,
             None,
             False,
-            make_socket,
+            admit,
             logger,
             True,
             settings.upgrade_within,
@@ -222,6 +226,6 @@ class Wire(WSProtocol):  # type: ignore[misc]
 
     def buffer_updated(self, count: int) -> None:
         super().buffer_updated(count)
-        socket = self.listener
-        if socket is not None and not socket.closing and self.transport.is_close_frame_sent:
-            socket.parser_failed()
+        agent = self.listener
+        if agent is not None and not agent.closing and self.transport.is_close_frame_sent:
+            agent.parser_failed()
