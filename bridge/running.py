@@ -29,15 +29,18 @@ class TakenOver(Exception):
 
 def run(source: Source, *, port: int | None, say: Callable[[str], None]) -> None:
     """Until SIGTERM or SIGINT. Raises `RunsAlready`, `NoFreePort`, `BadSetting`, `TakenOver`."""
+    bridge = BridgeSource.objects.select_related("source").get(pk=source.pk)
+    journal = Journal(source)
+    server = BridgeServer(server_settings(bridge, port), verify=verifier(bridge), on_note=journal.note)
     tenure = take(source)
     try:
-        asyncio.run(_serve(tenure, port, say))
+        asyncio.run(_serve(server, tenure, journal, say))
     except BaseException as error:
         tenure.end(str(error) or type(error).__name__)
         raise
 
 
-async def _serve(tenure: Tenure, port: int | None, say: Callable[[str], None]) -> None:
+async def _serve(server: BridgeServer, tenure: Tenure, journal: Journal, say: Callable[[str], None]) -> None:
     source, loop = tenure.source, asyncio.get_running_loop()
     over = asyncio.Event()
     taken_over = False
@@ -49,9 +52,6 @@ async def _serve(tenure: Tenure, port: int | None, say: Callable[[str], None]) -
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, over.set)
-    journal = Journal(source)
-    bridge = source.bridge
-    server = BridgeServer(server_settings(bridge, port), verify=verifier(bridge), on_note=journal.note)
     listening = await server.start()
     worker = BridgeWorker(tenure, Link(source.pk, server), journal, taken_over=end_taken_over)
     await asyncio.to_thread(tenure.begin, listening)

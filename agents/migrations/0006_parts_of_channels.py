@@ -4,35 +4,44 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('agents', '0005_notes_are_made_up_for'),
+        ("agents", "0005_notes_are_made_up_for"),
     ]
 
     operations = [
         migrations.RemoveIndex(
-            model_name='agentsession',
-            name='session_ended_newest',
+            model_name="agentsession",
+            name="session_ended_newest",
         ),
         migrations.RemoveIndex(
-            model_name='agentsession',
-            name='session_live_counted',
+            model_name="agentsession",
+            name="session_live_counted",
         ),
         migrations.AddField(
-            model_name='agentsession',
-            name='part_of',
+            model_name="agentsession",
+            name="part_of",
             field=models.CharField(blank=True, max_length=255),
         ),
         migrations.AddIndex(
-            model_name='agentsession',
-            index=models.Index(condition=models.Q(('ended_at__isnull', False)), fields=['-ended_at', '-id', 'part_of'], name='session_ended_newest'),
+            model_name="agentsession",
+            index=models.Index(
+                condition=models.Q(("ended_at__isnull", False)),
+                fields=["-ended_at", "-id", "part_of"],
+                name="session_ended_newest",
+            ),
         ),
         migrations.AddIndex(
-            model_name='agentsession',
-            index=models.Index(condition=models.Q(('ended_at', None)), fields=['source', 'closing', 'part_of'], name='session_live_counted'),
+            model_name="agentsession",
+            index=models.Index(
+                condition=models.Q(("ended_at", None)),
+                fields=["source", "closing", "part_of"],
+                name="session_live_counted",
+            ),
         ),
         migrations.AddIndex(
-            model_name='agentsession',
-            index=models.Index(condition=models.Q(('part_of', ''), _negated=True), fields=['source', 'part_of'], name='session_parts'),
+            model_name="agentsession",
+            index=models.Index(
+                condition=models.Q(("part_of", ""), _negated=True), fields=["source", "part_of"], name="session_parts"
+            ),
         ),
     ]
