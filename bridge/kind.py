@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.conf import settings
+from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 
 from agents.kinds import Answer, DisconnectCall, Fact, Listing, OwnWorker, SourceKind
@@ -55,14 +56,18 @@ def _impact_on_app(session: AgentSession) -> list[str]:
 def _impact_on_agent(session: AgentSession) -> list[str]:
     received = session.received
     sentences = ["Its connection to the bridge is closed; all its apps lose the apps of other agents."]
-    if received["inFlight"]:
-        requests = f"{received['inFlight']} request{'s' if received['inFlight'] != 1 else ''}"
-        sentences.append(f"{requests} in flight will end with AgentDisconnected.")
+    if received["answersOwed"]:
+        requests = _counted(received["answersOwed"], "request")
+        sentences.append(f"{requests} of other agents, now in flight to it, will end with AgentDisconnected.")
+    if received["inFlight"] or received["resultsAwaited"]:
+        requests = _counted(received["inFlight"] + received["resultsAwaited"], "request")
+        sentences.append(f"{requests} of its own will stay without an answer.")
     channels = channels_with(session)
     if channels:
         names = ", ".join(channel.id for channel in channels[:5]) + (" …" if len(channels) > 5 else "")
-        ends = "end" if len(channels) != 1 else "ends"
-        sentences.append(f"{len(channels)} private channel{'s' if len(channels) != 1 else ''} {ends} for it: {names}.")
+        created = sum(channel.home == received["name"] for channel in channels)
+        for_all = f"; {created} of them for everybody, since an app of this agent created it" if created else ""
+        sentences.append(f"Its apps lose {_counted(len(channels), 'private channel')} ({names}){for_all}.")
     others = AgentSession.objects.live().of_agents().filter(source=session.source_id).exclude(pk=session.pk)
     if not others.exists():
         sentences.append("It is the last agent: the state of all channels is discarded.")
@@ -70,9 +75,15 @@ def _impact_on_agent(session: AgentSession) -> list[str]:
     return sentences
 
 
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'s' if count != 1 else ''}"
+
+
 def proved(row: Disconnection) -> str:
     if not listing.is_membership(row.session_id_then):
         return "The session is gone, and that is proved."
+    if row.accepted_at is None:
+        return "The bridge knows the app on this private channel no more."
     return (
         "The refusal is in force, and that is proved: nothing crosses the bridge any more from or to this app on this "
         "private channel. The list shows what crossed the bridge; what the app's own agent still shows it, nobody here "
@@ -85,7 +96,7 @@ def details(session: AgentSession) -> list[Fact]:
 
 
 def _details_of_agent(session: AgentSession) -> list[Fact]:
-    received = session.received
+    received, traffic = session.received, session.received["traffic"]
     version = f" {received['providerVersion']}" if received["providerVersion"] else ""
     features = [name for name, has in sorted(received["optionalFeatures"].items()) if has]
     return [
@@ -93,13 +104,20 @@ def _details_of_agent(session: AgentSession) -> list[Fact]:
         Fact("FDC3 version", received["fdc3Version"]),
         Fact("Optional features", ", ".join(features) or "none"),
         *([Fact("Connected with", received["principal"])] if received["principal"] else []),
-        Fact("Messages", f"{received['received']:,} from it, {received['sent']:,} to it"),
-        Fact("Requests in flight", str(received["inFlight"])),
-        Fact("Answers that came too late", str(received["timeouts"])),
+        Fact("From it", _traffic(traffic["received"], traffic["received_bytes"])),
+        Fact("To it", _traffic(traffic["sent"], traffic["sent_bytes"])),
+        Fact("Not passed on", f"{traffic['malformed']:,} malformed, {traffic['dropped']:,} dropped"),
+        Fact("Requests in flight", f"{received['inFlight']} of its own, {received['answersOwed']} to it"),
+        Fact("Results awaited", str(received["resultsAwaited"])),
+        Fact("Time-outs", f"{traffic['timed_out']:,} answers, {received['silentRounds']} rounds in a row"),
         Fact("Channels", ", ".join(received["channels"]) or "none"),
         *(Fact("Private channel", channel.id, channel.url) for channel in channels_with(session)),
         Fact("Bridge", session.source.name, reverse("bridge:list")),
     ]
+
+
+def _traffic(messages: int, size: int) -> str:
+    return f"{_counted(messages, 'message')}, {filesizeformat(size)}"
 
 
 def _details_of_app(session: AgentSession) -> list[Fact]:

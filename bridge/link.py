@@ -1,30 +1,25 @@
 """How the console's threads reach the bridge that runs in this process; the server itself knows nothing of them."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from agents.kinds import Accepted, Answer, AnswerLost, Refused, Unreachable
-from bridge.protocol.hub import Snapshot
-from bridge.protocol.private_channels import AppKey
-from bridge.server.server import ServerSnapshot
+from bridge.protocol.identity import AppKey
+from bridge.protocol.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from bridge.server.server import BridgeServer  # The web shows bridges without loading one.
 
 #: Seconds that the loop may take to answer: it never waits for anything itself.
 _WITHIN = 5.0
 
 
-class Server(Protocol):
-    """What of `BridgeServer` is used here."""
-
-    def snapshot(self) -> ServerSnapshot: ...
-    def disconnect_agent(self, session_id: str) -> None: ...
-    def disconnect_app(self, channel_id: str, app: AppKey) -> None: ...
-    def run_in_loop[T](self, function: Callable[[], T], within: float = ...) -> T: ...
+_links: dict[int, Link] = {}
 
 
-_links: dict[int, "Link"] = {}
-
-
-def link_to(source_id: int) -> "Link":
+def link_to(source_id: int) -> Link:
     """Raises `Unreachable` in every process but the bridge's own."""
     if source_id not in _links:
         raise Unreachable("The bridge runs in a process of its own, which is not this one.")
@@ -32,7 +27,7 @@ def link_to(source_id: int) -> "Link":
 
 
 class Link:
-    def __init__(self, source_id: int, server: Server) -> None:
+    def __init__(self, source_id: int, server: BridgeServer) -> None:
         self._server = server
         _links[source_id] = self
 
@@ -54,13 +49,14 @@ class Link:
 
     def disconnect_app(self, channel_id: str, home: str, app: AppKey) -> Answer:
         def act() -> bool:
-            channels = self._server.snapshot().hub.channels
-            there = any((channel.id, channel.home) == (channel_id, home) for channel in channels)
+            channels = self._server.snapshot().hub.private_channels
+            of_that = [channel.members for channel in channels if (channel.id, channel.home) == (channel_id, home)]
+            there = any(member.app == app for members in of_that for member in members)
             if there:
                 self._server.disconnect_app(channel_id, app)
             return there
 
-        return self._ask(act, "The bridge knows no such private channel any more.")
+        return self._ask(act, "The app is on no such private channel any more.")
 
     def _ask(self, act: Callable[[], bool], unknown: str) -> Answer:
         """In one turn of the loop, so that what is looked at is what is acted on."""

@@ -6,15 +6,16 @@ may be of any length and in any script, and two agents may choose the same.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any
 
 from agents.storable import storable, storable_json
 from agents.versions import version_number
-from bridge.protocol.hub import AgentView, ChannelView, MemberView, Snapshot
-from bridge.protocol.private_channels import AppKey
+from bridge.protocol.identity import AppKey
+from bridge.protocol.snapshot import Agent, ChannelMember, PrivateChannel, Snapshot
 
 #: What the session ID of a membership begins with.
 MEMBERSHIP = "membership-"
@@ -23,14 +24,11 @@ MEMBERSHIP = "membership-"
 def rows_of(snapshot: Snapshot) -> dict[str, Mapping[str, Any]]:
     """By session ID."""
     rows: dict[str, Mapping[str, Any]] = {agent.session_id: _agent_row(agent) for agent in snapshot.agents}
-    for channel in snapshot.channels:
-        for member in _present(channel):
-            rows[membership_id(channel.id, channel.home, member.app)] = _member_row(channel, member)
+    for channel in snapshot.private_channels:
+        for member in channel.members:
+            if member.app not in channel.refused:
+                rows[membership_id(channel.id, channel.home, member.app)] = _member_row(channel, member)
     return rows
-
-
-def _present(channel: ChannelView) -> Iterator[MemberView]:
-    return (member for member in channel.members if member.app not in channel.refused)
 
 
 def channel_key(channel_id: str, home: str) -> str:
@@ -50,29 +48,30 @@ def _digest(parts: list[str | None]) -> str:
     return blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
 
 
-def _agent_row(agent: AgentView) -> dict[str, Any]:
-    meta = agent.implementation
+def _agent_row(agent: Agent) -> dict[str, Any]:
     return {
         "name": agent.name,
-        "provider": meta.provider,
-        "providerVersion": meta.provider_version or "",
-        "fdc3Version": meta.fdc3_version,
-        "optionalFeatures": meta.optional_features,
+        "requestedName": agent.requested_name,
+        "provider": agent.provider,
+        "providerVersion": agent.provider_version or "",
+        "fdc3Version": agent.fdc3_version,
+        "optionalFeatures": agent.optional_features,
+        "principal": agent.principal or "",
         "connectedAt": agent.connected_at,
         "channels": list(agent.channels),
-        "received": agent.received,
-        "sent": agent.sent,
-        "inFlight": agent.in_flight,
-        "timeouts": agent.timeouts,
-        "principal": agent.principal,
+        "traffic": asdict(agent.traffic),
+        "inFlight": agent.requests_in_flight,
+        "resultsAwaited": agent.results_awaited,
+        "answersOwed": agent.answers_owed,
+        "silentRounds": agent.silent_rounds,
     }
 
 
-def _member_row(channel: ChannelView, member: MemberView) -> dict[str, Any]:
+def _member_row(channel: PrivateChannel, member: ChannelMember) -> dict[str, Any]:
     return {
         "app": _app(member.app),
         "joinedAt": member.joined_at,
-        "events": sorted(member.events),
+        "events": list(member.events),
         "contexts": list(member.contexts),
         "channel": channel.id,
         "home": channel.home,

@@ -1,9 +1,9 @@
 """The worker of one bridge: a thread in the bridge's own process, beside the loop that serves the sockets.
 
-It is the sweep that Celery's workers run, for this one source: it reads the bridge's list, takes what was asked for, and
-writes what came of it, by the very same functions. Besides it shows that the process lives, writes down what the bridge
-told of itself, and looks at the keys of those that are connected. Nothing of this is ever waited for by the loop, so a
-database that is away holds up the console's view of the bridge and not the bridge.
+It is the sweep that Celery's workers run, for this one source: it reads the bridge's list, takes what was asked for,
+and writes what came of it, by the very same functions. Besides it shows that the process lives, writes down what the
+bridge told of itself, and looks at the keys of those that are connected. Nothing of this is ever waited for by the
+loop, so a database that is away holds up the console's view of the bridge and not the bridge.
 """
 
 import logging
