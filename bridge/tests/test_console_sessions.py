@@ -28,7 +28,9 @@ OPERATOR = Actor("command line", "ops", "command line (ops)", frozenset(Right))
 def server(db):
     link._links.clear()
     trader = app("trader", "agent-B")
-    prices = channel("prices-1", app("pricer", "agent-A"), member(trader, events=["disconnect"], contexts=["fdc3.x", None]))
+    prices = channel(
+        "prices-1", app("pricer", "agent-A"), member(trader, events=["disconnect"], contexts=["fdc3.x", None])
+    )
     yield FakeServer(agent("agent-A"), agent("agent-B", fdc3_version="2.1"), channels=[prices])
     link._links.clear()
 
