@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _WITHIN = 5.0
 
 
+#: What a bridge lists that has closed.
+NOBODY = Snapshot(0, (), (), {}, {}, 0, 0)
 _links: dict[int, Link] = {}
 
 
@@ -29,10 +31,17 @@ def link_to(source_id: int) -> Link:
 class Link:
     def __init__(self, source_id: int, server: BridgeServer) -> None:
         self._server = server
+        self._ended = False
         _links[source_id] = self
+
+    def end(self) -> None:
+        """The server has closed: nobody is connected any more."""
+        self._ended = True
 
     def snapshot(self) -> Snapshot:
         """Raises `Unreachable`."""
+        if self._ended:
+            return NOBODY
         try:
             return self._server.run_in_loop(self._server.snapshot, _WITHIN).hub
         except TimeoutError:

@@ -60,7 +60,9 @@ class BridgeWorker(Sweeper):
     def finish(self, why: str) -> None:
         """The bridge has closed: the list, which is empty now, is read a last time."""
         self.stop()
-        self.join(settings.CONSOLE_ATTEMPT_LIMIT.total_seconds())
+        self.join()
+        self._hands.shutdown()
+        self._link.end()
         self._journal.write(at_the_end=True)
         read_source(self._tenure.source.pk)
         self._tenure.end(why)

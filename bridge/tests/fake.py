@@ -11,10 +11,9 @@ from bridge import link
 from bridge.kind import BRIDGE, waits
 from bridge.models import BridgeProcess, BridgeSource
 from bridge.protocol.identity import AppKey
-from bridge.protocol.snapshot import Agent, AgentTraffic, ChannelMember, PrivateChannel, Snapshot
+from bridge.protocol.snapshot import Agent, AgentTraffic, ChannelMember, PrivateChannel
 
 _numbers = count(1)
-NOTHING = Snapshot(0, (), (), {}, {}, 0, 0)
 
 
 def agent(name="agent-A", **overrides):
@@ -66,7 +65,7 @@ def channel(channel_id="prices-1", creator=None, *others, **overrides):
 
 class FakeServer:
     def __init__(self, *agents, channels=()):
-        self.hub = replace(NOTHING, agents=tuple(agents), private_channels=tuple(channels))
+        self.hub = replace(link.NOBODY, agents=tuple(agents), private_channels=tuple(channels))
         self.asked, self.hangs, self.obeys = [], False, True
 
     def run_in_loop(self, function, within=5.0):

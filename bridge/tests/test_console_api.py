@@ -153,6 +153,7 @@ def test_the_scope_of_bridges_ends_no_other_agent(api, bridge):
 
 def test_a_key_sees_and_ends_only_what_is_of_its_sources(api, bridge):
     session = AgentSession.objects.get(agent_id="agent-A")
+    make_source("Tokyo")
     held = {"sources": ("Tokyo",)}
 
     assert api("GET", "/bridges", **held).json() == [] == api("GET", "/private-channels", **held).json()
