@@ -1,76 +1,74 @@
-"""The error strings that cross a bridge: which response may carry which, in which version."""
+"""The error strings that cross a bridge: which response may carry which, in which version.
+
+What agents of 2.1 send is read as 2.2 is; what they are sent is what 2.1 knew.
+"""
 
 from bridge.protocol.versions import Version
 
-BRIDGING = frozenset({"AgentDisconnected", "MalformedMessage", "NotConnectedToBridge", "ResponseToBridgeTimedOut"})
-OPEN = frozenset(
-    {
-        "ApiTimeout",
-        "AppNotFound",
-        "AppTimeout",
-        "DesktopAgentNotFound",
-        "ErrorOnLaunch",
-        "MalformedContext",
-        "ResolverUnavailable",
-    }
-)
-RESOLVE = frozenset(
-    {
-        "ApiTimeout",
-        "DesktopAgentNotFound",
-        "IntentDeliveryFailed",
-        "MalformedContext",
-        "NoAppsFound",
-        "ResolverTimeout",
-        "ResolverUnavailable",
-        "TargetAppUnavailable",
-        "TargetInstanceUnavailable",
-        "UserCancelledResolution",
-    }
-)
-RESULT = frozenset({"ApiTimeout", "IntentHandlerRejected", "NoResultReturned"})
-CHANNEL = frozenset({"AccessDenied", "ApiTimeout", "CreationFailed", "MalformedContext", "NoChannelFound"})
-ANY = BRIDGING | OPEN | RESOLVE | RESULT | CHANNEL
-
-_OF_RESPONSE = {
-    "findInstancesResponse": RESOLVE | BRIDGING,
-    "findIntentResponse": RESOLVE | BRIDGING,
-    "findIntentsByContextResponse": RESOLVE | BRIDGING,
-    "getAppMetadataResponse": RESOLVE | BRIDGING,
-    "openResponse": OPEN | BRIDGING,
-    "raiseIntentResponse": RESOLVE | BRIDGING,
-    "raiseIntentResultResponse": RESULT | BRIDGING,
+_BRIDGING = {"AgentDisconnected", "MalformedMessage", "NotConnectedToBridge", "ResponseToBridgeTimedOut"}
+_OPEN = {
+    "ApiTimeout",
+    "AppNotFound",
+    "AppTimeout",
+    "DesktopAgentNotFound",
+    "ErrorOnLaunch",
+    "MalformedContext",
+    "ResolverUnavailable",
 }
-# What FDC3 after 2.2 added, and what tells an older agent most nearly the same.
-_ADDED = {"InvalidArguments": "MalformedMessage", "IntentListenerConflict": "IntentDeliveryFailed"}
-
-
-def _with_added(known: frozenset[str]) -> frozenset[str]:
-    if known == RESULT | BRIDGING:
-        return known
-    if known == OPEN | BRIDGING:
-        return known | {"InvalidArguments"}
-    return known | set(_ADDED)
-
-
-_ALLOWED = {
-    Version.V2_1: _OF_RESPONSE,
-    Version.V2_2: _OF_RESPONSE,
-    Version.NEXT: {type: _with_added(known) for type, known in _OF_RESPONSE.items()},
+_RESOLVE = {
+    "ApiTimeout",
+    "DesktopAgentNotFound",
+    "IntentDeliveryFailed",
+    "MalformedContext",
+    "NoAppsFound",
+    "ResolverTimeout",
+    "ResolverUnavailable",
+    "TargetAppUnavailable",
+    "TargetInstanceUnavailable",
+    "UserCancelledResolution",
 }
-_ANY = {Version.V2_1: ANY, Version.V2_2: ANY, Version.NEXT: ANY | set(_ADDED)}
+_RESULT = {"ApiTimeout", "IntentHandlerRejected", "NoResultReturned"}
+_CHANNEL = {"AccessDenied", "ApiTimeout", "CreationFailed", "MalformedContext", "NoChannelFound"}
 
+# What came after 2.2: which responses have it.
+_ADDED_TO_OPEN = {"InvalidArguments"}
+_ADDED_TO_RESOLVE = {"InvalidArguments", "IntentListenerConflict"}
 
-def allowed(type: str, version: Version) -> frozenset[str]:
-    """The strings that `payload.error` of a response of this type may be; any for the generic error of another type."""
-    return _ALLOWED[version].get(type, _ANY[version])
+_FINDING = (
+    "findInstancesResponse",
+    "findIntentResponse",
+    "findIntentsByContextResponse",
+    "getAppMetadataResponse",
+    "raiseIntentResponse",
+)
+_OF_2_2 = {
+    **dict.fromkeys(_FINDING, frozenset(_RESOLVE | _BRIDGING)),
+    "openResponse": frozenset(_OPEN | _BRIDGING),
+    "raiseIntentResultResponse": frozenset(_RESULT | _BRIDGING),
+}
+_OF_NEXT = {
+    **dict.fromkeys(_FINDING, frozenset(_RESOLVE | _ADDED_TO_RESOLVE | _BRIDGING)),
+    "openResponse": frozenset(_OPEN | _ADDED_TO_OPEN | _BRIDGING),
+    "raiseIntentResultResponse": frozenset(_RESULT | _BRIDGING),
+}
+_ANY_OF_2_2 = frozenset(_BRIDGING | _OPEN | _RESOLVE | _RESULT | _CHANNEL)
+_ANY_OF_NEXT = _ANY_OF_2_2 | _ADDED_TO_OPEN | _ADDED_TO_RESOLVE
+
+# What tells an agent most nearly the same that does not know the word.
+_BEFORE_NEXT = {"InvalidArguments": "MalformedMessage", "IntentListenerConflict": "IntentDeliveryFailed"}
+_IN_2_1 = {**_BEFORE_NEXT, "ApiTimeout": "ResponseToBridgeTimedOut"}
+_WORDS = {Version.V2_1: _IN_2_1, Version.V2_2: _BEFORE_NEXT, Version.NEXT: dict[str, str]()}
 
 
 def known(version: Version) -> frozenset[str]:
-    """The strings that `meta.errorDetails` may hold."""
-    return _ANY[version]
+    """What `meta.errorDetails` may hold."""
+    return _ANY_OF_NEXT if version is Version.NEXT else _ANY_OF_2_2
 
 
-def in_words_of(version: Version, error: str) -> str:
-    """The error as an agent of this version can read it."""
-    return error if error in _ANY[version] else _ADDED.get(error, "MalformedMessage")
+def allowed(response: str, version: Version) -> frozenset[str]:
+    """What `payload.error` may be; a type that is no response's has the generic error form, which takes any."""
+    return (_OF_NEXT if version is Version.NEXT else _OF_2_2).get(response, known(version))
+
+
+def in_words_of(receiver: Version, error: str) -> str:
+    return _WORDS[receiver].get(error, error)

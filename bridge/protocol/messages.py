@@ -1,287 +1,67 @@
 """Every message of the FDC3 bridging protocol: typed, parsed and validated in one step, made valid for its receiver.
 
-One class serves all versions and both directions; where those differ, `from_agent` and `from_bridge` look again at
-what they have read, and `encode` says it in the receiver's words. A context stays the bytes that came (`msgspec.Raw`),
-once it is known to be one. Where we judge otherwise than the published schemas do, docs/bridge.md says so.
+One class serves all versions and both directions. Where those differ, `check` says what else must hold, and `suited`
+says it in the receiver's words. A context stays the bytes that came (`msgspec.Raw`), once it is known to be one.
+Where we judge otherwise than the published schemas do, docs/bridge.md says so.
 
 The bytes of a context are a view into the whole message: keep `context.copy()` where it outlives the message.
 """
 
-import re
-from collections.abc import Callable
-from datetime import datetime
-from enum import Enum
-from typing import Annotated, Any
+from typing import Any, Protocol, Self
 
-from msgspec import UNSET, DecodeError, Meta, Raw, Struct, UnsetType, ValidationError, convert, field
+from msgspec import UNSET, Raw, Struct, UnsetType, ValidationError, field
 from msgspec.json import Decoder, Encoder
-from msgspec.structs import force_setattr, replace
+from msgspec.structs import replace
 
 from bridge.protocol import errors
-from bridge.protocol.versions import Version, version_of
-
-# Whatever is kept in memory beyond its message is bounded here; the whole message, by whoever reads the socket.
-LONGEST_NAME = 1024
-DEEPEST = 64
-
-Name = Annotated[str, Meta(max_length=LONGEST_NAME)]
-
-
-class Malformed(Exception):
-    """No valid message. Carries what could still be read of its envelope, to answer it by (R54, R55)."""
-
-    def __init__(
-        self, why: str, type: str | None = None, request_uuid: str | None = None, response_uuid: str | None = None
-    ) -> None:
-        super().__init__(why)
-        self.why = why
-        self.type = type
-        self.request_uuid = request_uuid
-        self.response_uuid = response_uuid
-
-
-class Unparseable(Malformed):
-    """Not even JSON in UTF-8: nothing can be read of it."""
-
-
-class _Part(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, forbid_unknown_fields=True):
-    """A closed object. An optional key is None where it is absent, and `null` is read as absent."""
-
-
-class _Open(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """An object that may hold keys that we do not know; they are not relayed."""
-
-
-# --- Contexts
-
-
-class _Object(Struct, frozen=True, kw_only=True):
-    pass
-
-
-class _Context(Struct):
-    type: str
-    name: str = ""
-    id: _Object = _Object()
-
-
-_context = Decoder(_Context)
-
-
-def context_type(context: Raw) -> str:
-    return _context.decode(context).type
-
-
-def _check_context(context: Raw | UnsetType) -> None:
-    if context is not UNSET:
-        _context.decode(context)
-
-
-def _without_null(struct: Struct, name: str) -> None:
-    if bytes(getattr(struct, name) or b"") == b"null":
-        force_setattr(struct, name, UNSET)
-
-
-ChannelsState = dict[Name, list[Raw]]
-
-
-def _check_channels(state: ChannelsState | None) -> None:
-    for contexts in (state or {}).values():
-        for context in contexts:
-            _context.decode(context)
-
-
-# --- Identities
-
-
-class Identifier(_Open, frozen=True, kw_only=True):
-    """Who sent a request or shall receive it: an app, or a desktop agent itself."""
-
-    app_id: Name | None = None
-    instance_id: Name | None = None
-    desktop_agent: Name | None = None
-
-    def __post_init__(self) -> None:
-        if self.app_id is None and self.desktop_agent is None:
-            raise ValueError("Names neither an app nor a desktop agent")
-
-
-class AppIdentifier(Identifier, frozen=True, kw_only=True):
-    app_id: Name
-
-
-class DesktopAgentIdentifier(Identifier, frozen=True, kw_only=True):
-    desktop_agent: Name
-
-
-class AppDestination(AppIdentifier, frozen=True, kw_only=True):
-    """An app on a remote desktop agent."""
-
-    desktop_agent: Name
-
-
-# --- Metadata
-
-
-class OptionalFeatures(_Part, frozen=True, kw_only=True):
-    user_channel_membership_apis: bool = field(name="UserChannelMembershipAPIs")
-    desktop_agent_bridging: bool = field(name="DesktopAgentBridging")
-    # Until 2.2 required, afterwards gone.
-    originating_app_metadata: bool | None = field(name="OriginatingAppMetadata", default=None)
-
-
-class ImplementationMetadata(_Part, frozen=True, kw_only=True):
-    fdc3_version: Name
-    provider: Name
-    provider_version: Name | None = None
-    optional_features: OptionalFeatures
-
-
-class DesktopAgentImplementationMetadata(ImplementationMetadata, frozen=True, kw_only=True):
-    """An entry of the roster."""
-
-    desktop_agent: Name
-
-
-class Icon(_Part, frozen=True, kw_only=True):
-    src: str
-    size: str | None = None
-    type: str | None = None
-
-
-class Image(Icon, frozen=True, kw_only=True):
-    label: str | None = None
-
-
-class AppMetadata(_Part, frozen=True, kw_only=True):
-    app_id: Name
-    instance_id: Name | None = None
-    desktop_agent: Name | None = None
-    name: str | None = None
-    version: str | None = None
-    instance_metadata: dict[str, Raw] | None = None
-    title: str | None = None
-    tooltip: str | None = None
-    description: str | None = None
-    icons: list[Icon] | None = None
-    screenshots: list[Image] | None = None
-    result_type: str | UnsetType | None = UNSET  # null means something here
-
-
-class IntentMetadata(_Part, frozen=True, kw_only=True):
-    name: str
-    display_name: str | None = None
-
-
-class AppIntent(_Part, frozen=True, kw_only=True):
-    intent: IntentMetadata
-    apps: list[AppMetadata]
-
-
-class IntentResolution(_Part, frozen=True, kw_only=True):
-    intent: str
-    source: AppIdentifier
-
-
-class DisplayMetadata(_Part, frozen=True, kw_only=True):
-    name: str | None = None
-    color: str | None = None
-    glyph: str | None = None
-
-
-class ChannelType(Enum):
-    APP = "app"
-    PRIVATE = "private"
-    USER = "user"
-
-
-class Channel(_Part, frozen=True, kw_only=True):
-    id: Name
-    type: ChannelType
-    display_metadata: DisplayMetadata | None = None
-
-
-class DetachedSignature(_Part, frozen=True, kw_only=True):
-    protected: str
-    signature: str
-
-
-class AntiReplay(_Part, frozen=True, kw_only=True):
-    iat: int | float
-    exp: int | float
-    jti: str
-
-
-class AppProvidableContextMetadata(_Part, frozen=True, kw_only=True):
-    """What an app may say of the context that it sends (after 2.2)."""
-
-    trace_id: str | None = None
-    custom: dict[str, Raw] | None = None
-    signature: DetachedSignature | None = None
-    anti_replay: AntiReplay | None = None
-
-
-class ContextMetadata(AppProvidableContextMetadata, frozen=True, kw_only=True):
-    source: AppIdentifier
-    timestamp: str
-    trace_id: str
-
-    def __post_init__(self) -> None:
-        _check_timestamp(self.timestamp)
-
-
-class IntentResult(_Part, frozen=True, kw_only=True):
-    """A context, a channel, or (both absent) nothing."""
-
-    context: Raw | UnsetType = UNSET
-    channel: Channel | None = None
-
-    def __post_init__(self) -> None:
-        _without_null(self, "context")
-        _check_context(self.context)
-        if self.context is not UNSET and self.channel is not None:
-            raise ValueError("Is a context and a channel at once")
-
-
-class ListenerType(Enum):
-    ADD_CONTEXT_LISTENER = "addContextListener"
-    UNSUBSCRIBE = "unsubscribe"
-    DISCONNECT = "disconnect"
-
-    @classmethod
-    def _missing_(cls, value: object) -> "ListenerType | None":
-        """The names of 2.1, which the documents of later versions still show in their examples."""
-        return _LISTENERS_OF_2_1.get(str(value))
-
-
-_IN_2_1 = {
-    ListenerType.ADD_CONTEXT_LISTENER: "onAddContextListener",
-    ListenerType.UNSUBSCRIBE: "onUnsubscribe",
-    ListenerType.DISCONNECT: "onDisconnect",
-}
-_LISTENERS_OF_2_1 = {name: listener for listener, name in _IN_2_1.items()}
-
-
-# --- Meta
-
-
-def _check_timestamp(text: str) -> None:
-    """RFC 3339 as the validators of our receivers read it: a capital T, a zone, `Z` or an offset with its colon."""
-    convert(text, datetime)
-    if not (text[10] == "T" and (text[-1] == "Z" or text[-6] in "+-")):
-        raise ValueError("Invalid RFC3339 encoded datetime")
-
-
-class _Meta(_Part, frozen=True, kw_only=True):
+from bridge.protocol.damage import DEEPEST, is_error_form, malformed, too_deep
+from bridge.protocol.damage import Malformed as Malformed
+from bridge.protocol.damage import Unparseable as Unparseable
+from bridge.protocol.parts import AppDestination as AppDestination
+from bridge.protocol.parts import AppIdentifier as AppIdentifier
+from bridge.protocol.parts import AppIntent as AppIntent
+from bridge.protocol.parts import AppMetadata as AppMetadata
+from bridge.protocol.parts import AppProvidableContextMetadata as AppProvidableContextMetadata
+from bridge.protocol.parts import Channel as Channel
+from bridge.protocol.parts import ChannelsState as ChannelsState
+from bridge.protocol.parts import ChannelType as ChannelType
+from bridge.protocol.parts import ContextMetadata as ContextMetadata
+from bridge.protocol.parts import DesktopAgentIdentifier as DesktopAgentIdentifier
+from bridge.protocol.parts import DesktopAgentImplementationMetadata as DesktopAgentImplementationMetadata
+from bridge.protocol.parts import DisplayMetadata as DisplayMetadata
+from bridge.protocol.parts import Identifier as Identifier
+from bridge.protocol.parts import ImplementationMetadata as ImplementationMetadata
+from bridge.protocol.parts import IntentMetadata as IntentMetadata
+from bridge.protocol.parts import IntentResolution as IntentResolution
+from bridge.protocol.parts import IntentResult as IntentResult
+from bridge.protocol.parts import ListenerType as ListenerType
+from bridge.protocol.parts import Name, Part, check_channels, check_context, check_timestamp, take_null_as_absent
+from bridge.protocol.parts import OptionalFeatures as OptionalFeatures
+from bridge.protocol.parts import context_type as context_type
+from bridge.protocol.versions import Version as Version
+from bridge.protocol.versions import version_of as version_of
+
+
+class _Meta(Part, frozen=True, kw_only=True):
     timestamp: str
 
     def __post_init__(self) -> None:
-        _check_timestamp(self.timestamp)
+        check_timestamp(self.timestamp)
 
 
 class HelloMeta(_Meta, frozen=True, kw_only=True):
     request_uuid: None = None
     response_uuid: None = None
+
+
+class HandshakeMeta(_Meta, frozen=True, kw_only=True):
+    request_uuid: Name
+    response_uuid: None = None
+
+
+class ConnectionMeta(_Meta, frozen=True, kw_only=True):
+    request_uuid: Name
+    response_uuid: Name
 
 
 class RequestMeta(_Meta, frozen=True, kw_only=True):
@@ -291,28 +71,21 @@ class RequestMeta(_Meta, frozen=True, kw_only=True):
     destination: Identifier | None = None
 
 
-class HandshakeMeta(RequestMeta, frozen=True, kw_only=True):
-    source: None = None
-    destination: None = None
-
-
 class BroadcastMeta(RequestMeta, frozen=True, kw_only=True):
     source: AppIdentifier
     destination: None = None
 
 
-class FindIntentMeta(RequestMeta, frozen=True, kw_only=True):
+class FindMeta(RequestMeta, frozen=True, kw_only=True):
     destination: DesktopAgentIdentifier | None = None
 
 
-class FindIntentsByContextMeta(RequestMeta, frozen=True, kw_only=True):
+class FindIntentsByContextMeta(FindMeta, frozen=True, kw_only=True):
     source: AppIdentifier | None = None
-    destination: DesktopAgentIdentifier | None = None
 
 
-class OpenMeta(RequestMeta, frozen=True, kw_only=True):
+class OpenMeta(FindMeta, frozen=True, kw_only=True):
     source: AppIdentifier
-    destination: DesktopAgentIdentifier | None = None
 
 
 class RaiseIntentMeta(RequestMeta, frozen=True, kw_only=True):
@@ -326,7 +99,7 @@ class PrivateChannelMeta(RequestMeta, frozen=True, kw_only=True):
 
 
 class ResponseMeta(_Meta, frozen=True, kw_only=True):
-    """Of an answer. The three lists are the bridge's: an agent's answer has none of them."""
+    """The three lists are the bridge's: an agent's answer has none of them."""
 
     request_uuid: Name
     response_uuid: Name
@@ -336,13 +109,17 @@ class ResponseMeta(_Meta, frozen=True, kw_only=True):
     error_sources: list[DesktopAgentIdentifier] | None = None
     error_details: list[str] | None = None
 
+    def check(self, version: Version, by_bridge: bool) -> None:
+        if not by_bridge and (self.sources, self.error_sources, self.error_details) != (None, None, None):
+            raise ValueError("An agent's answer names no sources - at `$.meta`")
+        for detail in self.error_details or ():
+            if detail not in errors.known(version):
+                raise ValueError(f"Invalid enum value {detail!r} - at `$.meta.errorDetails[...]`")
 
-class ConnectionMeta(_Meta, frozen=True, kw_only=True):
-    request_uuid: Name
-    response_uuid: Name
-
-
-# --- Messages
+    def suited(self, receiver: Version) -> Self:
+        if not self.error_details:
+            return self
+        return replace(self, error_details=[errors.in_words_of(receiver, detail) for detail in self.error_details])
 
 
 class _Message(
@@ -358,19 +135,51 @@ class _Message(
     def type(self) -> str:
         return str(self.__struct_config__.tag)
 
+    def check(self, version: Version, by_bridge: bool) -> None:
+        """What the types alone do not say. Raises ValueError."""
+
+    def suited(self, receiver: Version) -> Self:
+        """The same, valid for a receiver of this version."""
+        return self
+
 
 class Request(_Message, frozen=True, kw_only=True):
     meta: RequestMeta
+
+    def check(self, version: Version, by_bridge: bool) -> None:
+        if by_bridge and (self.meta.source is None or self.meta.source.desktop_agent is None):
+            raise ValueError("Object missing required field `desktopAgent` - at `$.meta.source`")
+
+    def stamped(self, desktop_agent: str) -> Self:
+        source = self.meta.source
+        at = DesktopAgentIdentifier(desktop_agent=desktop_agent) if source is None else source.on(desktop_agent)
+        return replace(self, meta=replace(self.meta, source=at))
+
+
+class AppRequest(Request, frozen=True, kw_only=True):
+    """An agent may leave its source out, but no valid request can be forwarded without an app there."""
+
+    def stamped(self, desktop_agent: str) -> Self:
+        if self.meta.source is None:
+            why = "Object missing required field `source` - at `$.meta`"
+            raise Malformed(why, self.type, self.meta.request_uuid)
+        return Request.stamped(self, desktop_agent)
 
 
 class Response(_Message, frozen=True, kw_only=True):
     meta: ResponseMeta
 
+    def check(self, version: Version, by_bridge: bool) -> None:
+        self.meta.check(version, by_bridge)
 
-# Connection
+    def suited(self, receiver: Version) -> Self:
+        return replace(self, meta=self.meta.suited(receiver)) if self.meta.error_details else self
+
+    def stamped(self, desktop_agent: str) -> Self:
+        return self
 
 
-class HelloPayload(_Part, frozen=True, kw_only=True):
+class HelloPayload(Part, frozen=True, kw_only=True):
     desktop_agent_bridge_version: str
     supported_fdc3_versions: list[str] = field(name="supportedFDC3Versions")
     auth_required: bool
@@ -382,22 +191,33 @@ class Hello(_Message, frozen=True, kw_only=True, tag="hello"):
     meta: HelloMeta
 
 
-class HandshakePayload(_Part, frozen=True, kw_only=True):
+class HandshakePayload(Part, frozen=True, kw_only=True):
     implementation_metadata: ImplementationMetadata
     requested_name: Name
     channels_state: ChannelsState
     auth_token: str | None = None
 
     def __post_init__(self) -> None:
-        _check_channels(self.channels_state)
+        check_channels(self.channels_state)
 
 
 class Handshake(_Message, frozen=True, kw_only=True, tag="handshake"):
+    """Says in which version it is to be judged itself."""
+
     payload: HandshakePayload
     meta: HandshakeMeta
 
+    def check(self, version: Version, by_bridge: bool) -> None:
+        said = self.payload.implementation_metadata
+        said.optional_features.check(said.version)
 
-class AuthenticationFailedPayload(_Part, frozen=True, kw_only=True):
+    def suited(self, receiver: Version) -> Self:
+        said = self.payload.implementation_metadata
+        suited = said.suited(said.version or Version.V2_1)
+        return replace(self, payload=replace(self.payload, implementation_metadata=suited))
+
+
+class AuthenticationFailedPayload(Part, frozen=True, kw_only=True):
     message: str | None = None
 
 
@@ -406,133 +226,168 @@ class AuthenticationFailed(_Message, frozen=True, kw_only=True, tag="authenticat
     meta: ConnectionMeta
 
 
-class ConnectedAgentsUpdatePayload(_Part, frozen=True, kw_only=True):
+class ConnectedAgentsUpdatePayload(Part, frozen=True, kw_only=True):
     all_agents: list[DesktopAgentImplementationMetadata]
     add_agent: Name | None = None
     remove_agent: Name | None = None
     channels_state: ChannelsState | None = None
 
     def __post_init__(self) -> None:
-        _check_channels(self.channels_state)
+        check_channels(self.channels_state)
 
 
 class ConnectedAgentsUpdate(_Message, frozen=True, kw_only=True, tag="connectedAgentsUpdate"):
     payload: ConnectedAgentsUpdatePayload
     meta: ConnectionMeta
 
+    def check(self, version: Version, by_bridge: bool) -> None:
+        for agent in self.payload.all_agents:
+            agent.optional_features.check(version)
 
-# Broadcast
+    def suited(self, receiver: Version) -> Self:
+        agents = [agent.suited(receiver) for agent in self.payload.all_agents]
+        return replace(self, payload=replace(self.payload, all_agents=agents))
 
 
-class BroadcastPayload(_Part, frozen=True, kw_only=True):
+class BroadcastPayload(Part, frozen=True, kw_only=True):
     channel_id: Name
     context: Raw
     metadata: AppProvidableContextMetadata | None = None
 
     def __post_init__(self) -> None:
-        _check_context(self.context)
+        check_context(self.context)
 
 
 class BroadcastRequest(Request, frozen=True, kw_only=True, tag="broadcastRequest"):
     payload: BroadcastPayload
     meta: BroadcastMeta
 
+    def check(self, version: Version, by_bridge: bool) -> None:
+        Request.check(self, version, by_bridge)
+        if self.payload.metadata is not None and version is not Version.NEXT:
+            raise ValueError("Object contains unknown field `metadata` - at `$.payload`")
 
-# Finding
+    def suited(self, receiver: Version) -> Self:
+        # After 2.2 the schemas require it, if only as an empty object; until then they forbid it.
+        empty = AppProvidableContextMetadata() if receiver is Version.NEXT else None
+        if receiver is Version.NEXT and self.payload.metadata is not None or self.payload.metadata is empty:
+            return self
+        return replace(self, payload=replace(self.payload, metadata=empty))
 
 
-class FindIntentPayload(_Part, frozen=True, kw_only=True):
+class FindIntentPayload(Part, frozen=True, kw_only=True):
     intent: str
     context: Raw | UnsetType = UNSET
     result_type: str | None = None
 
     def __post_init__(self) -> None:
-        _without_null(self, "context")
-        _check_context(self.context)
+        take_null_as_absent(self, "context")
+        check_context(self.context)
 
 
 class FindIntentRequest(Request, frozen=True, kw_only=True, tag="findIntentRequest"):
     payload: FindIntentPayload
-    meta: FindIntentMeta
+    meta: FindMeta
+
+    def suited(self, receiver: Version) -> Self:
+        return _without_result_type(self) if receiver is Version.V2_1 else self
 
 
-class FindIntentAnswer(_Part, frozen=True, kw_only=True):
+class FindIntentAnswer(Part, frozen=True, kw_only=True):
     app_intent: AppIntent
 
 
 class FindIntentResponse(Response, frozen=True, kw_only=True, tag="findIntentResponse"):
     payload: FindIntentAnswer
-    meta: ResponseMeta
+
+    def suited(self, receiver: Version) -> Self:
+        payload = replace(self.payload, app_intent=self.payload.app_intent.suited(receiver))
+        return replace(self, payload=payload, meta=self.meta.suited(receiver))
+
+    def stamped(self, desktop_agent: str) -> Self:
+        return replace(self, payload=replace(self.payload, app_intent=self.payload.app_intent.on(desktop_agent)))
 
 
-class FindIntentsByContextPayload(_Part, frozen=True, kw_only=True):
+class FindIntentsByContextPayload(Part, frozen=True, kw_only=True):
     context: Raw
     result_type: str | None = None
 
     def __post_init__(self) -> None:
-        _check_context(self.context)
+        check_context(self.context)
 
 
-class FindIntentsByContextRequest(Request, frozen=True, kw_only=True, tag="findIntentsByContextRequest"):
+class FindIntentsByContextRequest(AppRequest, frozen=True, kw_only=True, tag="findIntentsByContextRequest"):
     payload: FindIntentsByContextPayload
     meta: FindIntentsByContextMeta
 
+    def suited(self, receiver: Version) -> Self:
+        return _without_result_type(self) if receiver is Version.V2_1 else self
 
-class FindIntentsByContextAnswer(_Part, frozen=True, kw_only=True):
+
+class FindIntentsByContextAnswer(Part, frozen=True, kw_only=True):
     app_intents: list[AppIntent]
 
 
 class FindIntentsByContextResponse(Response, frozen=True, kw_only=True, tag="findIntentsByContextResponse"):
     payload: FindIntentsByContextAnswer
-    meta: ResponseMeta
+
+    def suited(self, receiver: Version) -> Self:
+        intents = [intent.suited(receiver) for intent in self.payload.app_intents]
+        return replace(self, payload=replace(self.payload, app_intents=intents), meta=self.meta.suited(receiver))
+
+    def stamped(self, desktop_agent: str) -> Self:
+        intents = [intent.on(desktop_agent) for intent in self.payload.app_intents]
+        return replace(self, payload=replace(self.payload, app_intents=intents))
 
 
-class FindInstancesPayload(_Part, frozen=True, kw_only=True):
+class FindInstancesPayload(Part, frozen=True, kw_only=True):
     app: AppIdentifier
 
 
 class FindInstancesRequest(Request, frozen=True, kw_only=True, tag="findInstancesRequest"):
     payload: FindInstancesPayload
-    meta: FindIntentMeta
+    meta: FindMeta
 
 
-class FindInstancesAnswer(_Part, frozen=True, kw_only=True):
+class FindInstancesAnswer(Part, frozen=True, kw_only=True):
     app_identifiers: list[AppMetadata]
 
 
 class FindInstancesResponse(Response, frozen=True, kw_only=True, tag="findInstancesResponse"):
     payload: FindInstancesAnswer
-    meta: ResponseMeta
+
+    def stamped(self, desktop_agent: str) -> Self:
+        apps = [app.on(desktop_agent) for app in self.payload.app_identifiers]
+        return replace(self, payload=replace(self.payload, app_identifiers=apps))
 
 
-class GetAppMetadataPayload(_Part, frozen=True, kw_only=True):
+class GetAppMetadataPayload(Part, frozen=True, kw_only=True):
     app: AppDestination
 
 
 class GetAppMetadataRequest(Request, frozen=True, kw_only=True, tag="getAppMetadataRequest"):
     payload: GetAppMetadataPayload
-    meta: FindIntentMeta
+    meta: FindMeta
 
 
-class GetAppMetadataAnswer(_Part, frozen=True, kw_only=True):
+class GetAppMetadataAnswer(Part, frozen=True, kw_only=True):
     app_metadata: AppMetadata
 
 
 class GetAppMetadataResponse(Response, frozen=True, kw_only=True, tag="getAppMetadataResponse"):
     payload: GetAppMetadataAnswer
-    meta: ResponseMeta
+
+    def stamped(self, desktop_agent: str) -> Self:
+        return replace(self, payload=replace(self.payload, app_metadata=self.payload.app_metadata.on(desktop_agent)))
 
 
-# Starting
-
-
-class OpenPayload(_Part, frozen=True, kw_only=True):
+class OpenPayload(Part, frozen=True, kw_only=True):
     app: AppDestination
     context: Raw | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        _without_null(self, "context")
-        _check_context(self.context)
+        take_null_as_absent(self, "context")
+        check_context(self.context)
 
 
 class OpenRequest(Request, frozen=True, kw_only=True, tag="openRequest"):
@@ -540,22 +395,25 @@ class OpenRequest(Request, frozen=True, kw_only=True, tag="openRequest"):
     meta: OpenMeta
 
 
-class OpenAnswer(_Part, frozen=True, kw_only=True):
+class OpenAnswer(Part, frozen=True, kw_only=True):
     app_identifier: AppIdentifier
 
 
 class OpenResponse(Response, frozen=True, kw_only=True, tag="openResponse"):
     payload: OpenAnswer
-    meta: ResponseMeta
+
+    def stamped(self, desktop_agent: str) -> Self:
+        app = self.payload.app_identifier.on(desktop_agent)
+        return replace(self, payload=replace(self.payload, app_identifier=app))
 
 
-class RaiseIntentPayload(_Part, frozen=True, kw_only=True):
+class RaiseIntentPayload(Part, frozen=True, kw_only=True):
     intent: str
     context: Raw
     app: AppDestination
 
     def __post_init__(self) -> None:
-        _check_context(self.context)
+        check_context(self.context)
 
 
 class RaiseIntentRequest(Request, frozen=True, kw_only=True, tag="raiseIntentRequest"):
@@ -563,33 +421,57 @@ class RaiseIntentRequest(Request, frozen=True, kw_only=True, tag="raiseIntentReq
     meta: RaiseIntentMeta
 
 
-class RaiseIntentAnswer(_Part, frozen=True, kw_only=True):
+class RaiseIntentAnswer(Part, frozen=True, kw_only=True):
     intent_resolution: IntentResolution
 
 
 class RaiseIntentResponse(Response, frozen=True, kw_only=True, tag="raiseIntentResponse"):
     payload: RaiseIntentAnswer
-    meta: ResponseMeta
+
+    def check(self, version: Version, by_bridge: bool) -> None:
+        Response.check(self, version, by_bridge)
+        if self.payload.intent_resolution.version is not None and version is not Version.V2_1:
+            raise ValueError("Object contains unknown field `version` - at `$.payload.intentResolution`")
+
+    def suited(self, receiver: Version) -> Self:
+        resolution = self.payload.intent_resolution
+        if resolution.version is not None and receiver is not Version.V2_1:
+            resolution = replace(resolution, version=None)
+        return replace(
+            self, payload=replace(self.payload, intent_resolution=resolution), meta=self.meta.suited(receiver)
+        )
+
+    def stamped(self, desktop_agent: str) -> Self:
+        resolution = self.payload.intent_resolution
+        resolution = replace(resolution, source=resolution.source.on(desktop_agent))
+        return replace(self, payload=replace(self.payload, intent_resolution=resolution))
 
 
-class RaiseIntentResultAnswer(_Part, frozen=True, kw_only=True):
+class RaiseIntentResultAnswer(Part, frozen=True, kw_only=True):
     intent_result: IntentResult
     result_metadata: ContextMetadata | None = None
 
 
 class RaiseIntentResultResponse(Response, frozen=True, kw_only=True, tag="raiseIntentResultResponse"):
     payload: RaiseIntentResultAnswer
-    meta: ResponseMeta
+
+    def check(self, version: Version, by_bridge: bool) -> None:
+        Response.check(self, version, by_bridge)
+        if self.payload.result_metadata is not None and version is not Version.NEXT:
+            raise ValueError("Object contains unknown field `resultMetadata` - at `$.payload`")
+
+    def suited(self, receiver: Version) -> Self:
+        payload = self.payload
+        if payload.result_metadata is not None and receiver is not Version.NEXT:
+            payload = replace(payload, result_metadata=None)
+        return replace(self, payload=payload, meta=self.meta.suited(receiver))
 
 
-# Private channels
-
-
-class ChannelPayload(_Part, frozen=True, kw_only=True):
+class ChannelPayload(Part, frozen=True, kw_only=True):
     channel_id: Name
 
 
-class PrivateChannelRequest(Request, frozen=True, kw_only=True):
+class PrivateChannelRequest(AppRequest, frozen=True, kw_only=True):
     payload: ChannelPayload
     meta: PrivateChannelMeta
 
@@ -598,7 +480,7 @@ class PrivateChannelBroadcastPayload(ChannelPayload, frozen=True, kw_only=True):
     context: Raw
 
     def __post_init__(self) -> None:
-        _check_context(self.context)
+        check_context(self.context)
 
 
 class PrivateChannelBroadcast(PrivateChannelRequest, frozen=True, kw_only=True, tag="PrivateChannel.broadcast"):
@@ -609,21 +491,29 @@ class EventListenerPayload(ChannelPayload, frozen=True, kw_only=True):
     listener_type: ListenerType
 
 
-class PrivateChannelEventListenerAdded(
-    PrivateChannelRequest, frozen=True, kw_only=True, tag="PrivateChannel.eventListenerAdded"
-):
+class _EventListenerRequest(PrivateChannelRequest, frozen=True, kw_only=True):
     payload: EventListenerPayload
+
+    def suited(self, receiver: Version) -> Self:
+        # The wire's own word stands in for the enumeration here: this goes nowhere but into `encode`.
+        words: Any = self.payload.listener_type.in_words_of(receiver)
+        return replace(self, payload=replace(self.payload, listener_type=words))
+
+
+class PrivateChannelEventListenerAdded(
+    _EventListenerRequest, frozen=True, kw_only=True, tag="PrivateChannel.eventListenerAdded"
+):
+    pass
 
 
 class PrivateChannelEventListenerRemoved(
-    PrivateChannelRequest, frozen=True, kw_only=True, tag="PrivateChannel.eventListenerRemoved"
+    _EventListenerRequest, frozen=True, kw_only=True, tag="PrivateChannel.eventListenerRemoved"
 ):
-    payload: EventListenerPayload
+    pass
 
 
 class ContextListenerPayload(ChannelPayload, frozen=True, kw_only=True):
-    """`context_type` None: of every type."""
-
+    # None: a listener for every type.
     context_type: Name | None
 
 
@@ -641,24 +531,42 @@ class PrivateChannelOnDisconnect(PrivateChannelRequest, frozen=True, kw_only=Tru
     pass
 
 
-# Errors
-
-
-class ErrorPayload(_Part, frozen=True, kw_only=True):
+class ErrorPayload(Part, frozen=True, kw_only=True):
     error: str
 
 
 class ErrorResponse(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, forbid_unknown_fields=True):
-    """The error form of every response; from a bridge also of a request that has no response (R54)."""
+    """The error form of every response; from a bridge also the answer to a request that has no response (R54)."""
 
     type: Name
     payload: ErrorPayload
     meta: ResponseMeta
 
+    def check(self, version: Version, by_bridge: bool) -> None:
+        self.meta.check(version, by_bridge)
+        if by_bridge and (self.meta.error_sources is None or self.meta.error_details is None):
+            raise ValueError("Object missing required fields `errorSources`, `errorDetails` - at `$.meta`")
+        if self.meta.sources is not None:
+            raise ValueError("Object contains unknown field `sources` - at `$.meta`")
+        if not by_bridge and self.type not in RESPONSES:
+            raise ValueError(f"Invalid value {self.type!r} - at `$.type`")
+        if self.payload.error not in errors.allowed(self.type, version):
+            raise ValueError(f"Invalid enum value {self.payload.error!r} - at `$.payload.error`")
 
-AgentMessage = (
-    Handshake
-    | BroadcastRequest
+    def suited(self, receiver: Version) -> Self:
+        payload = ErrorPayload(error=errors.in_words_of(receiver, self.payload.error))
+        return replace(self, payload=payload, meta=self.meta.suited(receiver))
+
+    def stamped(self, desktop_agent: str) -> Self:
+        return self
+
+
+def _without_result_type[R: FindIntentRequest | FindIntentsByContextRequest](request: R) -> R:
+    return replace(request, payload=replace(request.payload, result_type=None))
+
+
+_Relayed = (
+    BroadcastRequest
     | FindIntentRequest
     | FindIntentsByContextRequest
     | FindInstancesRequest
@@ -679,32 +587,7 @@ AgentMessage = (
     | RaiseIntentResponse
     | RaiseIntentResultResponse
 )
-BridgeMessage = (
-    Hello
-    | AuthenticationFailed
-    | ConnectedAgentsUpdate
-    | BroadcastRequest
-    | FindIntentRequest
-    | FindIntentsByContextRequest
-    | FindInstancesRequest
-    | GetAppMetadataRequest
-    | OpenRequest
-    | RaiseIntentRequest
-    | PrivateChannelBroadcast
-    | PrivateChannelEventListenerAdded
-    | PrivateChannelEventListenerRemoved
-    | PrivateChannelOnAddContextListener
-    | PrivateChannelOnUnsubscribe
-    | PrivateChannelOnDisconnect
-    | FindIntentResponse
-    | FindIntentsByContextResponse
-    | FindInstancesResponse
-    | GetAppMetadataResponse
-    | OpenResponse
-    | RaiseIntentResponse
-    | RaiseIntentResultResponse
-)
-Message = AgentMessage | BridgeMessage | ErrorResponse
+Message = Hello | Handshake | AuthenticationFailed | ConnectedAgentsUpdate | _Relayed | ErrorResponse
 
 # The answer to each request that has one; raiseIntentRequest has a second, raiseIntentResultResponse.
 RESPONSE_TO = {
@@ -717,247 +600,55 @@ RESPONSE_TO = {
 }
 RESPONSES = frozenset({*RESPONSE_TO.values(), "raiseIntentResultResponse"})
 
-_agent_message: Decoder[Any] = Decoder(AgentMessage)
-_bridge_message: Decoder[Any] = Decoder(BridgeMessage)
-_error_response = Decoder(ErrorResponse)
-
-
-def from_agent(raw: bytes, version: Version) -> Any:
-    """The message that an agent of this version sent. A handshake is judged by the version that it states itself."""
-    return _read(raw, _agent_message, _check_from_agent, version)
-
-
-def from_bridge(raw: bytes, version: Version) -> Any:
-    """The message that a bridge sent to an agent of this version."""
-    return _read(raw, _bridge_message, _check_from_bridge, version)
-
-
-def _read(raw: bytes, decoder: Decoder[Any], check: Callable[[Any, Version], None], version: Version) -> Any:
-    try:
-        str(raw, "utf-8")
-    except UnicodeDecodeError as wrong:
-        raise Unparseable(str(wrong)) from None
-    if raw.count(b"{") + raw.count(b"[") > DEEPEST and _too_deep(raw):
-        raise _malformed(raw, f"Nested deeper than {DEEPEST}")
-    try:
-        try:
-            message = decoder.decode(raw)
-        except ValidationError:
-            if not _is_error_form(raw):
-                raise
-            message = _error_response.decode(raw)
-        check(message, version)
-    except (ValidationError, ValueError) as wrong:
-        raise _malformed(raw, str(wrong)) from None
-    return message
-
-
-def _check_from_agent(message: Any, version: Version) -> None:
-    if isinstance(message, Handshake):
-        said = message.payload.implementation_metadata
-        _check_features(said.optional_features, version_of(said.fdc3_version))
-        return
-    if isinstance(message, (Response, ErrorResponse)):
-        meta = message.meta
-        if (meta.sources, meta.error_sources, meta.error_details) != (None, None, None):
-            raise ValueError("An agent's answer names no sources and no errors of others - at `$.meta`")
-        if isinstance(message, ErrorResponse) and message.type not in RESPONSES:
-            raise ValueError(f"Invalid value {message.type!r} - at `$.type`")
-    _check_version(message, version)
-
-
-def _check_from_bridge(message: Any, version: Version) -> None:
-    if isinstance(message, Request):
-        if message.meta.source is None or message.meta.source.desktop_agent is None:
-            raise ValueError("Object missing required field `desktopAgent` - at `$.meta.source`")
-    elif isinstance(message, ErrorResponse):
-        if message.meta.error_sources is None or message.meta.error_details is None:
-            raise ValueError("Object missing required fields `errorSources`, `errorDetails` - at `$.meta`")
-        if message.meta.sources is not None:
-            raise ValueError("Object contains unknown field `sources` - at `$.meta`")
-    elif isinstance(message, ConnectedAgentsUpdate):
-        for agent in message.payload.all_agents:
-            _check_features(agent.optional_features, version)
-    _check_version(message, version)
-
-
-def _check_version(message: Any, version: Version) -> None:
-    if isinstance(message, BroadcastRequest):
-        if message.payload.metadata is not None and version is not Version.NEXT:
-            raise ValueError("Object contains unknown field `metadata` - at `$.payload`")
-    elif isinstance(message, RaiseIntentResultResponse):
-        if message.payload.result_metadata is not None and version is not Version.NEXT:
-            raise ValueError("Object contains unknown field `resultMetadata` - at `$.payload`")
-    elif isinstance(message, ErrorResponse) and message.payload.error not in errors.allowed(message.type, version):
-        raise ValueError(f"Invalid value {message.payload.error!r} - at `$.payload.error`")
-    if isinstance(message, (Response, ErrorResponse)):
-        for detail in message.meta.error_details or ():
-            if detail not in errors.known(version):
-                raise ValueError(f"Invalid value {detail!r} - at `$.meta.errorDetails[...]`")
-
-
-def _check_features(features: OptionalFeatures, version: Version | None) -> None:
-    if (features.originating_app_metadata is None) is not (version is Version.NEXT):
-        raise ValueError("`OriginatingAppMetadata` is required until FDC3 2.2 and gone afterwards")
-
-
-# --- What can still be read of a message that is no valid one
-
-
-class _Head(Struct):
-    type: Raw = Raw()
-    payload: Raw = Raw()
-    meta: Raw = Raw()
-
-
-class _HeadMeta(Struct, rename="camel"):
-    request_uuid: Raw = Raw()
-    response_uuid: Raw = Raw()
-
-
-class _HeadPayload(Struct):
-    error: Raw = Raw()
-
-
-_head = Decoder(_Head)
-_head_meta = Decoder(_HeadMeta)
-_head_payload = Decoder(_HeadPayload)
-_name = Decoder(Name)
-
-
-def _is_error_form(raw: bytes) -> bool:
-    """Success and error share a type: only a string `payload.error` tells them apart."""
-    try:
-        return bytes(_head_payload.decode(_head.decode(raw).payload).error).startswith(b'"')
-    except DecodeError:
-        return False
-
-
-def _malformed(raw: bytes, why: str) -> Malformed:
-    try:
-        head = _head.decode(raw)
-    except ValidationError:
-        return Malformed(why)
-    except (DecodeError, RecursionError) as wrong:
-        return Unparseable(str(wrong))
-    try:
-        meta = _head_meta.decode(head.meta)
-    except DecodeError:
-        meta = _HeadMeta()
-    return Malformed(why, _text(head.type), _text(meta.request_uuid), _text(meta.response_uuid))
-
-
-def _text(raw: Raw) -> str | None:
-    try:
-        return _name.decode(raw)
-    except DecodeError:
-        return None
-
-
-_strings = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
-_all_but_braces = bytes(byte for byte in range(256) if byte not in b"{}[]")
-_to_braces = bytes.maketrans(b"[]", b"{}")
-
-
-def _too_deep(raw: bytes) -> bool:
-    """Takes off the innermost pairs, all at once, as often as is allowed: no recursion, and each round is one scan."""
-    braces = _strings.sub(b"", raw).translate(_to_braces, _all_but_braces)
-    for _ in range(DEEPEST):
-        braces = braces.replace(b"{}", b"")
-    return bool(braces)
-
-
-# --- Out
-
-
+_by_agent: Decoder[Any] = Decoder(Handshake | _Relayed)
+_by_bridge: Decoder[Any] = Decoder(Hello | AuthenticationFailed | ConnectedAgentsUpdate | _Relayed)
+_error = Decoder(ErrorResponse)
 _encoder = Encoder()
 
 
+def from_agent(raw: bytes, version: Version) -> Message:
+    """The message that an agent of this version sent. Raises Malformed."""
+    return _read(raw, _by_agent, version, by_bridge=False)
+
+
+def from_bridge(raw: bytes, version: Version) -> Message:
+    """The message that a bridge sent to an agent of this version. Raises Malformed."""
+    return _read(raw, _by_bridge, version, by_bridge=True)
+
+
+def _read(raw: bytes, decoder: Decoder[Any], version: Version, by_bridge: bool) -> Message:
+    try:
+        # The decoder looks into the strings that it keeps only.
+        str(raw, "utf-8")
+    except UnicodeDecodeError as wrong:
+        raise Unparseable(str(wrong)) from None
+    if too_deep(raw):
+        raise malformed(raw, f"Nested deeper than {DEEPEST}")
+    try:
+        try:
+            message: Message = decoder.decode(raw)
+        except ValidationError:
+            if not is_error_form(raw):
+                raise
+            message = _error.decode(raw)
+        message.check(version, by_bridge)
+    except ValueError as wrong:
+        raise malformed(raw, str(wrong)) from None
+    return message
+
+
 def encode(message: Message, receiver: Version) -> bytes:
-    """The message as the receiver's version has it."""
-    rewrite = _REWRITES.get(type(message))
-    return _encoder.encode(message if rewrite is None else rewrite(message, receiver))
+    """The message in bytes, valid for the version of its receiver."""
+    return _encoder.encode(message.suited(receiver))
 
 
-def _roster_for(message: Any, receiver: Version) -> Any:
-    agents = [
-        replace(agent, optional_features=_features_for(agent.optional_features, receiver))
-        for agent in message.payload.all_agents
-    ]
-    return replace(message, payload=replace(message.payload, all_agents=agents))
+class Relayed(Protocol):
+    def stamped(self, desktop_agent: str) -> Self: ...
 
 
-def _handshake_for(message: Any, receiver: Version) -> Any:
-    said = message.payload.implementation_metadata
-    said = replace(said, optional_features=_features_for(said.optional_features, receiver))
-    return replace(message, payload=replace(message.payload, implementation_metadata=said))
+def stamped[M: Relayed](message: M, desktop_agent: str) -> M:
+    """The message with the name of the agent it came from: a request's source, the apps in a response (R35, R36, R39).
 
-
-def _features_for(features: OptionalFeatures, receiver: Version) -> OptionalFeatures:
-    if receiver is Version.NEXT:
-        return replace(features, originating_app_metadata=None)
-    return replace(features, originating_app_metadata=bool(features.originating_app_metadata))
-
-
-def _broadcast_for(message: Any, receiver: Version) -> Any:
-    if receiver is Version.NEXT:
-        # Required by the schemas of this version, if only as an empty object.
-        metadata = message.payload.metadata or AppProvidableContextMetadata()
-        return replace(message, payload=replace(message.payload, metadata=metadata))
-    if message.payload.metadata is None:
-        return message
-    return replace(message, payload=replace(message.payload, metadata=None))
-
-
-def _listener_for(message: Any, receiver: Version) -> Any:
-    if receiver is not Version.V2_1:
-        return message
-    return replace(message, payload=replace(message.payload, listener_type=_IN_2_1[message.payload.listener_type]))
-
-
-def _response_for(message: Any, receiver: Version) -> Any:
-    if not message.meta.error_details:
-        return message
-    details = [errors.in_words_of(receiver, detail) for detail in message.meta.error_details]
-    return replace(message, meta=replace(message.meta, error_details=details))
-
-
-def _result_for(message: Any, receiver: Version) -> Any:
-    if message.payload.result_metadata is not None and receiver is not Version.NEXT:
-        message = replace(message, payload=replace(message.payload, result_metadata=None))
-    return _response_for(message, receiver)
-
-
-def _error_for(message: Any, receiver: Version) -> Any:
-    error = errors.in_words_of(receiver, message.payload.error)
-    return _response_for(replace(message, payload=ErrorPayload(error=error)), receiver)
-
-
-_REWRITES: dict[Any, Callable[[Any, Version], Any]] = {
-    Handshake: _handshake_for,
-    ConnectedAgentsUpdate: _roster_for,
-    BroadcastRequest: _broadcast_for,
-    PrivateChannelEventListenerAdded: _listener_for,
-    PrivateChannelEventListenerRemoved: _listener_for,
-    FindIntentResponse: _response_for,
-    FindIntentsByContextResponse: _response_for,
-    FindInstancesResponse: _response_for,
-    GetAppMetadataResponse: _response_for,
-    OpenResponse: _response_for,
-    RaiseIntentResponse: _response_for,
-    RaiseIntentResultResponse: _result_for,
-    ErrorResponse: _error_for,
-}
-
-
-# --- Stamping
-
-
-def stamped(request: Any, desktop_agent: str) -> Any:
-    """The request with the name of the connection it came over as `meta.source.desktopAgent` (R35, R36)."""
-    meta = request.meta
-    if meta.source is None:
-        source: Identifier = DesktopAgentIdentifier(desktop_agent=desktop_agent)
-    else:
-        source = replace(meta.source, desktop_agent=desktop_agent)
-    return replace(request, meta=replace(meta, source=source))
+    Raises Malformed where the request has to name an app as its source, and names none.
+    """
+    return message.stamped(desktop_agent)
