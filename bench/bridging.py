@@ -146,6 +146,18 @@ def broadcast(sender: str) -> bytes:
     )
 
 
+def find_intent(sender: str, uuid: str) -> bytes:
+    meta = {"requestUuid": uuid, "timestamp": STARTED_AT, "source": {"appId": "prices", "desktopAgent": sender}}
+    return json.dumps({"type": "findIntentRequest", "payload": {"intent": "ViewChart"}, "meta": meta}).encode()
+
+
+def found_intent(uuid: str) -> bytes:
+    apps = [{"appId": f"chart{number}", "title": "A chart of prices"} for number in range(3)]
+    meta = {"requestUuid": uuid, "responseUuid": "9b2d6c1e-3f4a-4b5c-8d7e-6f5a4b3c2d1e", "timestamp": STARTED_AT}
+    payload = {"appIntent": {"intent": {"name": "ViewChart"}, "apps": apps}}
+    return json.dumps({"type": "findIntentResponse", "payload": payload, "meta": meta}).encode()
+
+
 def _context() -> dict[str, Any]:
     return {"type": "fdc3.instrument", "id": {"ticker": "AAPL", "ISIN": "US0378331005"}, "note": ""}
 

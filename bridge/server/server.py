@@ -177,6 +177,9 @@ class BridgeServer:
             return WSUpgradeResponseWithListener(
                 WSUpgradeResponse.create_error_response(refused.status, refused.why.encode()), None
             )
+        if "upgrade" in request.headers.get("Connection", "").lower().replace(",", " ").split():
+            # picows takes it for one word; Firefox says "keep-alive, Upgrade".
+            request.headers["Connection"] = "Upgrade"
         self._last_conn += 1
         return AgentSocket(self._last_conn, self, self.settings)
 

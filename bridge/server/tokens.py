@@ -59,14 +59,14 @@ class TokenCheck:
             return self._principal(token)
         except _Refused as refused:
             logger.warning("A token was refused: %s", refused)
-        except jwt.InvalidTokenError as error:
-            # The texts of these name claims and algorithms; the type is enough.
+        except (jwt.InvalidTokenError, RecursionError) as error:
+            # Some of their texts quote claims; the type is enough.
             logger.warning("A token was refused: %s", type(error).__name__)
         return None
 
     def _principal(self, token: str) -> str:
-        if len(token) > MAX_TOKEN:
-            raise _Refused("it is too long")
+        if len(token) > MAX_TOKEN or not token.isascii():
+            raise _Refused("it is too long or not ASCII")
         sub = jwt.decode(token, options={"verify_signature": False}).get("sub")
         key = self._keys.get(_uuid(sub))
         if key is None:
