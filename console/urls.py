@@ -2,6 +2,7 @@ from django.urls import include, path, re_path
 
 from apikeys.errors import no_such_path
 from console import api_docs, health, views
+from console.metrics import Metrics
 
 console_urls = [path("", views.overview, name="overview")]
 
@@ -9,6 +10,8 @@ handler429 = "console.people.throttle.too_many_requests"
 urlpatterns = [
     path("livez", health.livez),
     path("readyz", health.readyz),
+    path("metrics", Metrics.as_view(), name="metrics"),
+    path("health/", health.page, name="health"),
     path("", include((console_urls, "console"))),
     path("", include("console.people.urls")),
     path("", include("agents.urls")),
