@@ -12,7 +12,7 @@ from hashlib import blake2b
 from typing import Any, Concatenate
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.utils import timezone
@@ -52,7 +52,11 @@ class Look:
         return render(self.request, template + part, shown, status=status)
 
     def source(self, pk: int) -> ShownSource:
-        return next(each for each in self.sources if each.source.pk == pk)
+        """Raises Http404 where one may not see it."""
+        for each in self.sources:
+            if each.source.pk == pk:
+                return each
+        raise Http404
 
 
 def is_look(request: PageRequest) -> bool:
@@ -85,7 +89,8 @@ def follows[**P](*, also: Callable[[], object] = lambda: None) -> Callable[[Live
 
 def _look(request: PageRequest, also: object) -> Look:
     newest_event = Head.objects.values_list("sequence", flat=True).get()
-    sources = sources_with_states(database_now())
+    rights = request.actor.rights
+    sources = [each for each in sources_with_states(database_now()) if each.kind.right_to_see in rights]
     seen = (
         newest_event,
         [(each.source.pk, each.freshness, each.source.failures) for each in sources],
