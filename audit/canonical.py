@@ -1,48 +1,24 @@
-"""The bytes that are hashed for one event. Knows neither Django nor the database, and is all that a verifier needs.
+"""The bytes that are hashed for one event, from what Python and the databases make of its columns.
 
 An event's bytes are the UTF-8 of one JSON array of its columns in the order of `COLUMNS`, with neither spaces nor
-escapes that JSON does not demand (RFC 8785). `docs/audit.md` says the same for somebody who has never seen this code.
+escapes that JSON does not demand (RFC 8785). `docs/audit.md` says the same for somebody who has never seen this code,
+and `audit/verify_audit.py`, which holds the hash itself, is what they run.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from uuid import UUID
 
-#: Every column but `hash`, in the order in which it is hashed.
-COLUMNS = (
-    "sequence",
-    "at",
-    "action",
-    "actor_kind",
-    "actor_id",
-    "actor_label",
-    "target_kind",
-    "target_id",
-    "target_label",
-    "operation",
-    "request_id",
-    "address",
-    "user_agent",
-    "authentication",
-    "data",
-    "previous_hash",
-)
-#: What the first event names as the hash before its own.
-GENESIS = "0" * 64
+from audit.verify_audit import COLUMNS, GENESIS, event_hash
+
+__all__ = ["COLUMNS", "GENESIS", "Value", "data_text", "event_hash", "operation_text", "stored_time_text", "time_text"]
 
 type Value = str | int | None
 
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 _encode_data = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True).encode
-
-
-def event_hash(values: list[Value]) -> str:
-    """The hash of an event whose columns, in the order of `COLUMNS`, are `values`."""
-    return hashlib.sha256(_encode(values).encode()).hexdigest()
 
 
 def time_text(at: datetime) -> str:
