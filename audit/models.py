@@ -13,6 +13,11 @@ from django.db.models.lookups import Exact
 
 from audit.actions import Action
 from audit.canonical import GENESIS
+from audit.exports.models import Export
+from audit.reviews.models import Review
+from audit.streams.models import Sink
+
+__all__ = ["Event", "EventQuerySet", "Export", "Head", "Review", "Sink"]
 
 
 class EventQuerySet(models.QuerySet["Event"]):
