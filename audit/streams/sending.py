@@ -59,23 +59,15 @@ def send(sink_id: UUID, clock: Clock = database_now) -> bool:
     token = uuid4()
     if not Sink.objects.due(clock()).filter(pk=sink_id).update(lease_token=token, lease_until=clock() + lease()):
         return False
-    sink = Sink.objects.get(pk=sink_id)
     mine = Sink.objects.filter(pk=sink_id, lease_token=token)
     try:
-        _send_all(sink, mine, clock)
+        while step := _next_step(mine):
+            _take(step, mine, clock)
     except (NotTaken, QueryError) as error:
-        _put_off(sink, mine, error, clock())
+        _put_off(mine, error, clock())
     finally:
         mine.update(lease_token=None, lease_until=None)
     return True
-
-
-def _send_all(sink: Sink, mine: SinkQuerySet, clock: Clock) -> None:
-    query = query_of(sink)
-    while step := _next_step(sink, query):
-        if not _take(step, mine, clock):
-            return
-        sink.cursor = step.cursor
 
 
 def lease() -> timedelta:
@@ -99,15 +91,17 @@ class Step:
     missing: int = 0
 
 
-def _next_step(sink: Sink, query: Query) -> Step | None:
+def _next_step(mine: SinkQuerySet) -> Step | None:
+    """None where there is nothing more to send, or the sink was paused or is no longer ours to send to."""
+    sink = mine.active().first()  # Anew each time: its settings may have been changed.
     head = Head.objects.values_list("sequence", flat=True).get()
-    if sink.cursor >= head:
+    if sink is None or sink.cursor >= head:
         return None
     oldest = Event.objects.order_by("sequence").values_list("sequence", flat=True).first() or head + 1
     if oldest > sink.cursor + 1:
         return Step(sink, [], oldest - 1, missing=oldest - 1 - sink.cursor)
     last = min(sink.cursor + WINDOW, head)
-    found = query.events().filter(sequence__gt=sink.cursor, sequence__lte=last).order_by("sequence")
+    found = query_of(sink).events().filter(sequence__gt=sink.cursor, sequence__lte=last).order_by("sequence")
     rows = list(found[: MOST_EVENTS + 1])
     events = list(_as_many_as_fit(rows, sink.format))
     return Step(sink, events, last if len(events) == len(rows) else events[-1][0].sequence)
@@ -126,20 +120,21 @@ def _as_many_as_fit(rows: list[Event], format: str) -> Iterator[tuple[Event, byt
         yield event, line
 
 
-def _take(step: Step, mine: SinkQuerySet, clock: Clock) -> bool:
-    """Deliver one step and move the cursor; False where the sink is no longer ours to send to. Raises `NotTaken`."""
-    if step.missing:
-        return _skip(step, mine, clock())
+def _take(step: Step, mine: SinkQuerySet, clock: Clock) -> None:
+    """Deliver one step and move the cursor, where the sink is still ours. Raises `NotTaken`."""
     # The lease begins anew with each batch: however long the last one took, this one has all of its time.
-    if not mine.active().update(lease_until=clock() + lease()):
-        return False
-    if not step.events:
-        return bool(mine.update(cursor=step.cursor))
-    DELIVER[step.sink.kind](Batch(step.sink, step.events), lambda: mine.filter(lease_until__gt=clock()).exists())
-    return _moved_on(step, mine, clock())
+    if not mine.update(lease_until=clock() + lease()):
+        return
+    if step.events:
+        DELIVER[step.sink.kind](Batch(step.sink, step.events), lambda: mine.filter(lease_until__gt=clock()).exists())
+        _moved_on(step, mine, clock())
+    elif step.missing:
+        _skip(step, mine)
+    else:
+        mine.update(cursor=step.cursor)
 
 
-def _moved_on(step: Step, mine: SinkQuerySet, at: datetime) -> bool:
+def _moved_on(step: Step, mine: SinkQuerySet, at: datetime) -> None:
     sink = step.sink
     with transaction.atomic(durable=True):
         moved = mine.update(
@@ -153,21 +148,22 @@ def _moved_on(step: Step, mine: SinkQuerySet, at: datetime) -> bool:
         )
         if moved and sink.failing_since:
             record(Action.SINK_RECOVERED, actor=CONSOLE, target=target_of(sink), failing_since=sink.failing_since)
-    sink.failing_since, sink.failures = None, 0
-    return bool(moved)
 
 
-def _put_off(sink: Sink, mine: SinkQuerySet, error: NotTaken | QueryError, at: datetime) -> None:
+def _put_off(mine: SinkQuerySet, error: NotTaken | QueryError, at: datetime) -> None:
     """Leave it alone for a while; the log says so once, when it begins."""
     explanation = str(error)[:500]
     with transaction.atomic(durable=True):
-        failing = mine.update(
+        sink = mine.first()
+        if sink is None:
+            return
+        mine.update(
             failures=F("failures") + 1,
             failing_since=sink.failing_since or at,
             next_try_at=at + pause_after(sink.failures, getattr(error, "wait", None)),
             last_error=explanation,
         )
-        if failing and not sink.failing_since:
+        if not sink.failing_since:
             record(Action.SINK_FAILING, actor=CONSOLE, target=target_of(sink), explanation=explanation)
     logger.warning("Sink %s: %s", sink.name, explanation)
 
@@ -179,15 +175,14 @@ def pause_after(failures: int, asked: timedelta | None = None) -> timedelta:
     """
     first: timedelta = settings.CONSOLE_AUDIT_RETRY_FIRST
     most: timedelta = settings.CONSOLE_AUDIT_RETRY_MOST
-    doubled = min(first * 2 ** min(failures, 30), most)
+    doubled = min(first * (1 << min(failures, 20)), most)
     return min(max(doubled * random.uniform(0.8, 1.0), asked or timedelta()), most)
 
 
-def _skip(step: Step, mine: SinkQuerySet, at: datetime) -> bool:
-    """Retention was forced past this sink, or the sink was paused meanwhile: that is said, never passed over."""
+def _skip(step: Step, mine: SinkQuerySet) -> None:
+    """Retention was forced past this sink, or cut while it was paused: that is said, never passed over."""
     with transaction.atomic(durable=True):
-        moved = mine.update(cursor=step.cursor)
-        if moved:
+        if mine.update(cursor=step.cursor):
             record(
                 Action.SINK_SKIPPED,
                 actor=CONSOLE,
@@ -196,4 +191,3 @@ def _skip(step: Step, mine: SinkQuerySet, at: datetime) -> bool:
                 last=step.cursor,
                 events=step.missing,
             )
-    return bool(moved)

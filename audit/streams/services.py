@@ -64,11 +64,10 @@ def change_sink(*, sink: Sink, actor: Actor) -> None:
     if not changed:
         return
     with _name_once(), transaction.atomic(durable=True):
-        # Whoever sends at this moment does so with the old settings: without the lease nothing of it counts. What was
-        # wrong may be mended now, so it is tried at once.
+        # What was wrong may be mended now, so it is tried at once.
         columns = ["name", "format", "address", "query", "zone", "proxy", "ca_bundle"]
         values = {name: getattr(sink, name) for name in columns}
-        Sink.objects.filter(pk=sink.pk).update(**values, lease_token=None, next_try_at=None)
+        Sink.objects.filter(pk=sink.pk).update(**values, next_try_at=None)
         record(Action.SINK_CHANGED, actor=actor, target=target_of(sink), changed=changed)
 
 
