@@ -1,4 +1,4 @@
-"""The one line of a search, e.g. `actor:alice action:disconnection.* -source:demo after:2026-11-01 "storage is full"`."""
+"""The one line of a search, e.g. `actor:alice action:disconnection.* -source:demo "storage is full"`."""
 
 from __future__ import annotations
 
@@ -107,7 +107,8 @@ def _term(found: re.Match[str], only: str) -> Term:
         name = name or only or WORDS
         if name not in FIELDS and name != WORDS:
             raise QueryError(
-                f"There is no filter “{name}”; there are {', '.join(FIELDS)}. Put words with a colon in quotation marks."
+                f"There is no filter “{name}”; there are {', '.join(FIELDS)}."
+                " Words with a colon stand in quotation marks."
             )
         value, prefix = _value(found)
     if not value:
