@@ -34,6 +34,8 @@ FIELDS = {
     "after": "this moment or later",
     "before": "earlier than this moment",
 }
+#: What is never given by its beginning.
+WHOLE = {"operation", "request", "event", "after", "before"}
 OUTCOMES = sorted({action.value.rpartition(".")[2] for action in Action})
 
 _TERM = re.compile(
@@ -116,9 +118,9 @@ def _term(found: re.Match[str], only: str) -> Term:
     if len(value) > LONGEST_VALUE:
         raise QueryError(f"No value is longer than {LONGEST_VALUE} characters.")
     negated = found["minus"] is not None
+    if prefix and name in WHOLE:
+        raise QueryError(f"“{name}” is given whole, without a *.")
     if name in _READ:
-        if prefix:
-            raise QueryError(f"“{name}” is given whole, without a *.")
         return Term(name, _READ[name](value), negated)
     if name == WORDS and not any(pieces(value)):
         raise QueryError("Here is no word to look for.")
