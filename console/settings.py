@@ -9,6 +9,7 @@ import dj_database_url
 from cryptography.fernet import Fernet
 from django.utils.csp import CSP
 
+from audit.signing import new_signing_key, signing_keys
 from console import bundled_redis
 from console.environment import (
     PROBLEMS,
@@ -127,6 +128,15 @@ CONSOLE_API_KEY_PEPPERS = setting(
     _peppers,
     secret=True,
 ) or _peppers(_made_secret("api_key_peppers", random_text))
+
+CONSOLE_AUDIT_SIGNING_KEYS = setting(
+    "CONSOLE_AUDIT_SIGNING_KEYS",
+    "",
+    "the Ed25519 keys that sign checkpoints and files of the audit log (32 bytes, URL-safe base64), newest first, with "
+    "commas between; empty: made in the data folder",
+    signing_keys,
+    secret=True,
+) or signing_keys(_made_secret("audit_signing_keys", new_signing_key))
 
 # --- The web -----------------------------------------------------------------------------------------------------
 _origin = urlsplit(CONSOLE_URL)
