@@ -14,7 +14,17 @@ from uuid import UUID
 
 from audit.verify_audit import COLUMNS, GENESIS, event_hash
 
-__all__ = ["COLUMNS", "GENESIS", "Value", "data_text", "event_hash", "operation_text", "stored_time_text", "time_text"]
+__all__ = [
+    "COLUMNS",
+    "GENESIS",
+    "Value",
+    "data_text",
+    "event_hash",
+    "operation_text",
+    "stored_operation_text",
+    "stored_time_text",
+    "time_text",
+]
 
 type Value = str | int | None
 
@@ -28,8 +38,19 @@ def time_text(at: datetime) -> str:
 
 
 def stored_time_text(stored: str) -> str:
-    """The same from the text that a database makes of the column, e.g. `2026-11-21 14:05:00.00012+00`."""
-    return time_text(datetime.fromisoformat(stored))
+    """The same from the text that SQLite holds; any other text stays as it is, and gives no event its hash."""
+    if len(stored) == 26 and stored[10] == " ":
+        return f"{stored[:10]}T{stored[11:]}Z"
+    if len(stored) == 19 and stored[10] == " ":  # no microseconds
+        return f"{stored[:10]}T{stored[11:]}.000000Z"
+    return stored
+
+
+def stored_operation_text(stored: str) -> str:
+    """With hyphens, from the text that SQLite holds; any other text stays as it is."""
+    if len(stored) != 32:
+        return stored
+    return f"{stored[:8]}-{stored[8:12]}-{stored[12:16]}-{stored[16:20]}-{stored[20:]}"
 
 
 def operation_text(operation: UUID | str | None) -> str | None:

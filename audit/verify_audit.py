@@ -22,6 +22,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from json.encoder import encode_basestring
 from typing import Any, BinaryIO
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -59,7 +60,6 @@ NEIGHBOURHOOD = 100
 _SEQUENCE, _PREVIOUS, _HASH = 0, len(COLUMNS) - 1, len(COLUMNS)
 _FIELDS = (*COLUMNS, "hash")
 _canonical = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True).encode
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
 # What is hashed and what is signed.
@@ -67,7 +67,17 @@ _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",",
 
 def event_hash(values: Sequence[str | int | None]) -> str:
     """The hash of an event whose columns, in the order of `COLUMNS`, are `values`."""
-    return hashlib.sha256(_encode(values).encode()).hexdigest()
+    # By hand, in half the time of json.dumps: a verifier does little else.
+    parts = [encode_basestring(value) if isinstance(value, str) else _bare(value) for value in values]
+    return hashlib.sha256(f"[{','.join(parts)}]".encode()).hexdigest()
+
+
+def _bare(value: object) -> str:
+    if value is None:
+        return "null"
+    if type(value) is int:
+        return str(value)
+    raise TypeError(f"An event holds no {type(value).__name__}.")
 
 
 def signed_bytes(word: str, facts: Mapping[str, Any]) -> bytes:

@@ -6,89 +6,213 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('audit', '0001_events'),
+        ("audit", "0003_search_index"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Export',
+            name="Export",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('query', models.CharField(blank=True, max_length=2000)),
-                ('zone', models.CharField(default='UTC', editable=False, max_length=64)),
-                ('format', models.CharField(choices=[('jsonl', 'JSON Lines, signed'), ('csv', 'CSV')], default='jsonl', max_length=10)),
-                ('state', models.CharField(choices=[('queued', 'Waiting for a worker'), ('running', 'Being made'), ('ready', 'Ready'), ('failed', 'Failed'), ('cancelled', 'Cancelled'), ('expired', 'Removed')], default='queued', editable=False, max_length=10)),
-                ('actor_kind', models.CharField(editable=False, max_length=40)),
-                ('actor_id', models.CharField(editable=False, max_length=200)),
-                ('actor_label', models.CharField(editable=False, max_length=200)),
-                ('requested_at', models.DateTimeField(editable=False)),
-                ('up_to', models.BigIntegerField(editable=False)),
-                ('attempts', models.SmallIntegerField(default=0, editable=False)),
-                ('lease_token', models.UUIDField(editable=False, null=True)),
-                ('lease_until', models.DateTimeField(editable=False, null=True)),
-                ('looked_at', models.BigIntegerField(default=0, editable=False)),
-                ('count', models.BigIntegerField(default=0, editable=False)),
-                ('size', models.BigIntegerField(default=0, editable=False)),
-                ('digest', models.CharField(blank=True, editable=False, max_length=64)),
-                ('file_name', models.CharField(blank=True, editable=False, max_length=100)),
-                ('finished_at', models.DateTimeField(editable=False, null=True)),
-                ('expires_at', models.DateTimeField(editable=False, null=True)),
-                ('explanation', models.CharField(blank=True, editable=False, max_length=500)),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("query", models.CharField(blank=True, max_length=2000)),
+                ("zone", models.CharField(default="UTC", editable=False, max_length=64)),
+                (
+                    "format",
+                    models.CharField(
+                        choices=[("jsonl", "JSON Lines, signed"), ("csv", "CSV")], default="jsonl", max_length=10
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("queued", "Waiting for a worker"),
+                            ("running", "Being made"),
+                            ("ready", "Ready"),
+                            ("failed", "Failed"),
+                            ("cancelled", "Cancelled"),
+                            ("expired", "Removed"),
+                        ],
+                        default="queued",
+                        editable=False,
+                        max_length=10,
+                    ),
+                ),
+                ("actor_kind", models.CharField(editable=False, max_length=40)),
+                ("actor_id", models.CharField(editable=False, max_length=200)),
+                ("actor_label", models.CharField(editable=False, max_length=200)),
+                ("requested_at", models.DateTimeField(editable=False)),
+                ("up_to", models.BigIntegerField(editable=False)),
+                ("attempts", models.SmallIntegerField(default=0, editable=False)),
+                ("lease_token", models.UUIDField(editable=False, null=True)),
+                ("lease_until", models.DateTimeField(editable=False, null=True)),
+                ("looked_at", models.BigIntegerField(default=0, editable=False)),
+                ("count", models.BigIntegerField(default=0, editable=False)),
+                ("size", models.BigIntegerField(default=0, editable=False)),
+                ("digest", models.CharField(blank=True, editable=False, max_length=64)),
+                ("file_name", models.CharField(blank=True, editable=False, max_length=100)),
+                ("finished_at", models.DateTimeField(editable=False, null=True)),
+                ("expires_at", models.DateTimeField(editable=False, null=True)),
+                ("explanation", models.CharField(blank=True, editable=False, max_length=500)),
             ],
             options={
-                'db_table': 'audit_export',
-                'indexes': [models.Index(condition=models.Q(('state__in', ['queued', 'running'])), fields=['requested_at'], name='audit_export_unfinished'), models.Index(condition=models.Q(('state', 'ready')), fields=['expires_at'], name='audit_export_ready'), models.Index(fields=['-requested_at', 'id'], name='audit_export_newest')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('state__in', ['queued', 'running', 'ready', 'failed', 'cancelled', 'expired'])), name='audit_export_state_known'), models.CheckConstraint(condition=models.Q(('format__in', ['jsonl', 'csv'])), name='audit_export_format_known'), models.CheckConstraint(condition=models.Q(models.Q(('state', 'ready'), _negated=True), models.Q(models.Q(('file_name', ''), _negated=True), ('expires_at__isnull', False)), _connector='OR'), name='audit_export_ready_has_a_file'), models.CheckConstraint(condition=models.Q(models.Q(('finished_at__isnull', True), ('state__in', ['queued', 'running'])), models.Q(('finished_at__isnull', False), ('state__in', ['ready', 'failed', 'cancelled', 'expired'])), _connector='OR'), name='audit_export_finished_at_its_end')],
+                "db_table": "audit_export",
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("state__in", ["queued", "running"])),
+                        fields=["requested_at"],
+                        name="audit_export_unfinished",
+                    ),
+                    models.Index(
+                        condition=models.Q(("state", "ready")), fields=["expires_at"], name="audit_export_ready"
+                    ),
+                    models.Index(fields=["-requested_at", "id"], name="audit_export_newest"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("state__in", ["queued", "running", "ready", "failed", "cancelled", "expired"])
+                        ),
+                        name="audit_export_state_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("format__in", ["jsonl", "csv"])), name="audit_export_format_known"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("state", "ready"), _negated=True),
+                            models.Q(models.Q(("file_name", ""), _negated=True), ("expires_at__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="audit_export_ready_has_a_file",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("finished_at__isnull", True), ("state__in", ["queued", "running"])),
+                            models.Q(
+                                ("finished_at__isnull", False),
+                                ("state__in", ["ready", "failed", "cancelled", "expired"]),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="audit_export_finished_at_its_end",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Review',
+            name="Review",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('event', models.BigIntegerField(editable=False, null=True)),
-                ('operation', models.UUIDField(editable=False, null=True)),
-                ('note', models.CharField(blank=True, editable=False, max_length=1000)),
-                ('actor_kind', models.CharField(editable=False, max_length=40)),
-                ('actor_id', models.CharField(editable=False, max_length=200)),
-                ('actor_label', models.CharField(editable=False, max_length=200)),
-                ('at', models.DateTimeField(editable=False)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("event", models.BigIntegerField(editable=False, null=True)),
+                ("operation", models.UUIDField(editable=False, null=True)),
+                ("note", models.CharField(blank=True, editable=False, max_length=1000)),
+                ("actor_kind", models.CharField(editable=False, max_length=40)),
+                ("actor_id", models.CharField(editable=False, max_length=200)),
+                ("actor_label", models.CharField(editable=False, max_length=200)),
+                ("at", models.DateTimeField(editable=False)),
             ],
             options={
-                'db_table': 'audit_review',
-                'indexes': [models.Index(condition=models.Q(('event__isnull', False)), fields=['event'], name='audit_review_event'), models.Index(condition=models.Q(('operation__isnull', False)), fields=['operation'], name='audit_review_operation')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('event__isnull', True), ('operation__isnull', True), _connector='XOR'), name='audit_review_of_one_thing')],
+                "db_table": "audit_review",
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("event__isnull", False)), fields=["event"], name="audit_review_event"
+                    ),
+                    models.Index(
+                        condition=models.Q(("operation__isnull", False)),
+                        fields=["operation"],
+                        name="audit_review_operation",
+                    ),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("event__isnull", True), ("operation__isnull", True), _connector="XOR"),
+                        name="audit_review_of_one_thing",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Sink',
+            name="Sink",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('name', models.CharField(error_messages={'unique': 'There is a sink with this name.'}, max_length=60, unique=True)),
-                ('kind', models.CharField(choices=[('https', 'HTTPS'), ('syslog', 'Syslog (RFC 5424 over TCP or TLS)'), ('file', 'File')], editable=False, max_length=10)),
-                ('format', models.CharField(choices=[('json', 'JSON, as in exports'), ('ocsf', 'OCSF 1.6.0'), ('cef', 'CEF')], default='json', max_length=10)),
-                ('address', models.CharField(max_length=300)),
-                ('query', models.CharField(blank=True, help_text='A search; empty: all.', max_length=2000, verbose_name='Only these events')),
-                ('zone', models.CharField(default='UTC', editable=False, max_length=64)),
-                ('proxy', models.CharField(blank=True, help_text='http://host:port, or empty.', max_length=300, validators=[audit.addresses.check_proxy])),
-                ('ca_bundle', models.CharField(blank=True, help_text="A PEM file on the console's machine; empty: the well-known authorities.", max_length=500, validators=[audit.addresses.check_ca_bundle], verbose_name='CA bundle')),
-                ('sealed_secret', models.CharField(blank=True, editable=False, max_length=500)),
-                ('created_at', models.DateTimeField(editable=False)),
-                ('paused_at', models.DateTimeField(editable=False, null=True)),
-                ('cursor', models.BigIntegerField(default=0, editable=False)),
-                ('sent', models.BigIntegerField(default=0, editable=False)),
-                ('sent_at', models.DateTimeField(editable=False, null=True)),
-                ('lease_token', models.UUIDField(editable=False, null=True)),
-                ('lease_until', models.DateTimeField(editable=False, null=True)),
-                ('failures', models.IntegerField(default=0, editable=False)),
-                ('failing_since', models.DateTimeField(editable=False, null=True)),
-                ('next_try_at', models.DateTimeField(editable=False, null=True)),
-                ('last_error', models.CharField(blank=True, editable=False, max_length=500)),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                (
+                    "name",
+                    models.CharField(
+                        error_messages={"unique": "There is a sink with this name."}, max_length=60, unique=True
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("https", "HTTPS"), ("syslog", "Syslog (RFC 5424 over TCP or TLS)"), ("file", "File")],
+                        editable=False,
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "format",
+                    models.CharField(
+                        choices=[("json", "JSON, as in exports"), ("ocsf", "OCSF 1.6.0"), ("cef", "CEF")],
+                        default="json",
+                        max_length=10,
+                    ),
+                ),
+                ("address", models.CharField(max_length=300)),
+                (
+                    "query",
+                    models.CharField(
+                        blank=True, help_text="A search; empty: all.", max_length=2000, verbose_name="Only these events"
+                    ),
+                ),
+                ("zone", models.CharField(default="UTC", editable=False, max_length=64)),
+                (
+                    "proxy",
+                    models.CharField(
+                        blank=True,
+                        help_text="http://host:port, or empty.",
+                        max_length=300,
+                        validators=[audit.addresses.check_proxy],
+                    ),
+                ),
+                (
+                    "ca_bundle",
+                    models.CharField(
+                        blank=True,
+                        help_text="A PEM file on the console's machine; empty: the well-known authorities.",
+                        max_length=500,
+                        validators=[audit.addresses.check_ca_bundle],
+                        verbose_name="CA bundle",
+                    ),
+                ),
+                ("sealed_secret", models.CharField(blank=True, editable=False, max_length=500)),
+                ("created_at", models.DateTimeField(editable=False)),
+                ("paused_at", models.DateTimeField(editable=False, null=True)),
+                ("cursor", models.BigIntegerField(default=0, editable=False)),
+                ("sent", models.BigIntegerField(default=0, editable=False)),
+                ("sent_at", models.DateTimeField(editable=False, null=True)),
+                ("lease_token", models.UUIDField(editable=False, null=True)),
+                ("lease_until", models.DateTimeField(editable=False, null=True)),
+                ("failures", models.IntegerField(default=0, editable=False)),
+                ("failing_since", models.DateTimeField(editable=False, null=True)),
+                ("next_try_at", models.DateTimeField(editable=False, null=True)),
+                ("last_error", models.CharField(blank=True, editable=False, max_length=500)),
             ],
             options={
-                'db_table': 'audit_sink',
-                'constraints': [models.CheckConstraint(condition=models.Q(('kind__in', ['https', 'syslog', 'file'])), name='audit_sink_kind_known'), models.CheckConstraint(condition=models.Q(('format__in', ['json', 'ocsf', 'cef'])), name='audit_sink_format_known'), models.CheckConstraint(condition=models.Q(('kind', 'https'), ('sealed_secret', ''), _connector='XOR'), name='audit_sink_secret_where_it_signs')],
+                "db_table": "audit_sink",
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("kind__in", ["https", "syslog", "file"])), name="audit_sink_kind_known"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("format__in", ["json", "ocsf", "cef"])), name="audit_sink_format_known"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("kind", "https"), ("sealed_secret", ""), _connector="XOR"),
+                        name="audit_sink_secret_where_it_signs",
+                    ),
+                ],
             },
         ),
     ]

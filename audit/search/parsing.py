@@ -1,4 +1,4 @@
-"""The one line of a search, e.g. `actor:alice action:disconnection.* -source:demo after:2026-11-01 "storage is full"`."""
+"""The one line of a search, e.g. `actor:alice action:disconnection.* -source:demo "storage is full"`."""
 
 from __future__ import annotations
 
@@ -34,6 +34,8 @@ FIELDS = {
     "after": "this moment or later",
     "before": "earlier than this moment",
 }
+#: What is never given by its beginning.
+WHOLE = {"operation", "request", "event", "after", "before"}
 OUTCOMES = sorted({action.value.rpartition(".")[2] for action in Action})
 
 _TERM = re.compile(
@@ -107,7 +109,8 @@ def _term(found: re.Match[str], only: str) -> Term:
         name = name or only or WORDS
         if name not in FIELDS and name != WORDS:
             raise QueryError(
-                f"There is no filter “{name}”; there are {', '.join(FIELDS)}. Put words with a colon in quotation marks."
+                f"There is no filter “{name}”; there are {', '.join(FIELDS)}."
+                " Words with a colon stand in quotation marks."
             )
         value, prefix = _value(found)
     if not value:
@@ -115,9 +118,9 @@ def _term(found: re.Match[str], only: str) -> Term:
     if len(value) > LONGEST_VALUE:
         raise QueryError(f"No value is longer than {LONGEST_VALUE} characters.")
     negated = found["minus"] is not None
+    if prefix and name in WHOLE:
+        raise QueryError(f"“{name}” is given whole, without a *.")
     if name in _READ:
-        if prefix:
-            raise QueryError(f"“{name}” is given whole, without a *.")
         return Term(name, _READ[name](value), negated)
     if name == WORDS and not any(pieces(value)):
         raise QueryError("Here is no word to look for.")

@@ -186,28 +186,29 @@ PLACES: dict[str, tuple[Place, ...]] = {
 NAMED = {"actor", "target", "source", "key"}
 
 
-def names(label: str) -> list[str]:
-    """What a label is found by: whole, and `agent1 (17)` by `agent1` and by `17`."""
-    head, divider, rest = label.partition(" (")
-    return [label, head, rest[:-1]] if divider and rest.endswith(")") else [label]
+DIVIDER = " ("
+
+
+def parts(label: str) -> list[str]:
+    """What a label is found by beside the whole of it: `agent1 (17)` by `agent1` and by `17`."""
+    head, divider, rest = label.partition(DIVIDER)
+    return [head, rest[:-1]] if divider and rest.endswith(")") else [label]
 
 
 def _pattern(term: Term) -> str:
     value = str(term.value)
     if term.field == WORDS:
         return phrase_pattern(value, prefix=term.prefix)
-    same, rest = pattern_of(value), ".*" if term.prefix else ""
+    same = pattern_of(value)
     if term.field == "outcome":
-        return f"[._]{same}" + ("[^.]*" if term.prefix else "") + "\\Z"
-    if term.field not in NAMED:
-        return f"\\A{same}" + ("" if term.prefix else "\\Z")
-    del rest
-    # What stands before the first " (".
-    head = "\\A(?:(?! \\()(?:.|\n))*"
+        return f"(?:\\A|[._]){same}" + ("[^.]*\\Z" if term.prefix else "\\Z")
     if term.prefix:
-        return f"\\A{same}|{head} \\({same}(?:.|\n)*\\)\\Z"
-    alone = "" if " (" in value else f"|\\A{same} \\((?:.|\n)*\\)\\Z"
-    return f"\\A{same}\\Z{alone}|{head} \\({same}\\)\\Z"
+        return f"\\A{same}"
+    if term.field not in NAMED:
+        return f"\\A{same}\\Z"
+    alone = "" if DIVIDER in value else f"|\\A{same} \\((?:.|\n)*\\)\\Z"
+    in_parentheses = f"\\A(?:(?! \\()(?:.|\n))* \\({same}\\)\\Z"
+    return f"\\A{same}\\Z{alone}|{in_parentheses}"
 
 
 @cache
