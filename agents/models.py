@@ -78,6 +78,8 @@ class Source(models.Model):
     failures = models.PositiveIntegerField(default=0, editable=False)
     failure = models.CharField(max_length=500, blank=True, editable=False)
     unreadable_since = models.DateTimeField(null=True, blank=True, editable=False)
+    #: Set with what a reading changed, cleared when that is noted on the disconnections it is about.
+    unnoticed_since = models.DateTimeField(null=True, editable=False)
 
     class Meta:
         constraints = [

@@ -190,10 +190,24 @@ def _apply(source: Source, token: UUID, begun_at: datetime, listing: Listing) ->
         previous_begun_at=source.read_begun_at,
     )
     outcomes.judge(source, evidence, at)
-    outcomes.notice_late_ends(changes.gone, at)
-    outcomes.notice_returns(source, changes.new, at)
+    _notice(source, changes, begun_at, at)
     _plan_next(source, begun_at)
     return reading
+
+
+def _notice(source: Source, changes: _Changes, begun_at: datetime, at: datetime) -> None:
+    """Note on final disconnections which sessions went and which agents came back, now or in a reading whose worker
+    died before it could."""
+    gone, new = changes.gone, changes.new
+    since = source.unnoticed_since
+    if since:
+        sessions = AgentSession.objects.filter(source=source)
+        gone = list(sessions.filter(ended_at__gte=since).values_list("pk", flat=True))
+        new = list(sessions.filter(first_seen_at__gte=since).values(*outcomes.SEEN_AGAIN))
+    for pks in _batches(gone):
+        outcomes.notice_late_ends(pks, at)
+    outcomes.notice_returns(source, new, at)
+    Source.objects.filter(pk=source.pk, unnoticed_since=since or begun_at).update(unnoticed_since=None)
 
 
 class LeaseLost(Exception):
@@ -302,6 +316,7 @@ def _found(source: Source, begun_at: datetime, at: datetime, listing: Listing) -
         "failures": 0,
         "failure": "",
         "unreadable_since": None,
+        "unnoticed_since": source.unnoticed_since or begun_at,
     }
     if not listing.incomplete:
         found |= {"previous_begun_at": source.read_begun_at, "read_begun_at": begun_at}

@@ -11,6 +11,10 @@ from django.db.models import Q
 from django.db.models.functions import Length
 from django.db.models.lookups import Exact
 
+# Their tables belong to this app.
+import audit.exports.models
+import audit.reviews.models
+import audit.streams.models  # noqa: F401
 from audit.actions import Action
 from audit.canonical import GENESIS, time_text
 
@@ -283,3 +287,47 @@ class Cut(models.Model):
             "key": self.key_id,
             "signature": self.signature,
         }
+
+
+class Posting(models.Model):
+    """Where in a chunk of 65,536 events something searchable occurs (`audit.search.index`); made from the events."""
+
+    pk = models.CompositePrimaryKey("chunk", "term")
+    chunk = models.IntegerField()
+    term = models.BigIntegerField()
+    bits = models.BinaryField()
+
+    class Meta:
+        db_table = "audit_posting"
+
+    def __str__(self) -> str:
+        return f"{self.term} in chunk {self.chunk}"
+
+
+class Chunk(models.Model):
+    """When the indexed events of a chunk were recorded; `steady`: no clock was set back in between."""
+
+    chunk = models.IntegerField(primary_key=True)
+    first_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+    steady = models.BooleanField()
+
+    class Meta:
+        db_table = "audit_chunk"
+
+    def __str__(self) -> str:
+        return f"chunk {self.chunk}"
+
+
+class Indexed(models.Model):
+    """How far the index goes: the number of the last event that is in it."""
+
+    id = models.SmallIntegerField(primary_key=True, default=1, editable=False)
+    sequence = models.BigIntegerField(default=0, editable=False)
+
+    class Meta:
+        db_table = "audit_indexed"
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="audit_indexed_one_row")]
+
+    def __str__(self) -> str:
+        return f"up to {self.sequence}"

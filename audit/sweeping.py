@@ -1,0 +1,69 @@
+"""The sweep: a worker looks for what is due by itself, so that neither Redis nor beat is needed for correctness."""
+
+import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from django.conf import settings
+from django.db import close_old_connections, connection
+
+logger = logging.getLogger(__name__)
+
+
+class Sweeper(threading.Thread):
+    """One thread a worker process: sweeps, then sleeps until the next thing is due, `CONSOLE_SWEEP_SECONDS` at most.
+
+    `hands` is how many things are done at once beside Celery's own threads; setting `woken` ends the sleep.
+    """
+
+    def __init__(self, name: str, *, hands: int, woken: threading.Event) -> None:
+        super().__init__(name=name, daemon=True)
+        self._woken = woken
+        self._stopped = threading.Event()
+        self._hands = ThreadPoolExecutor(hands, thread_name_prefix=name)
+        self._busy: set[tuple[str, Any]] = set()
+        self._lock = threading.Lock()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._woken.set()
+        self._hands.shutdown(wait=False, cancel_futures=True)
+
+    def run(self) -> None:
+        while not self._stopped.is_set():
+            pause = settings.CONSOLE_SWEEP.total_seconds()
+            try:
+                pause = min(pause, self.sweep())
+            except Exception:
+                # It must survive whatever happens: a database that is away now is back in a while.
+                logger.exception("A sweep failed; the next one follows")
+                connection.close()
+            self._woken.wait(max(pause, 0.02))
+            self._woken.clear()
+
+    def sweep(self) -> float:
+        """Do or hand over all that is due; returns the seconds until the next thing will be."""
+        raise NotImplementedError
+
+    def _hand_over(self, kind: str, key: Any, work: Any) -> None:
+        with self._lock:
+            if (kind, key) in self._busy or self._stopped.is_set():
+                return
+            self._busy.add((kind, key))
+        self._hands.submit(self._do, kind, key, work)
+
+    def _do(self, kind: str, key: Any, work: Any) -> None:
+        worked = None
+        try:
+            close_old_connections()
+            worked = work(key)
+        except Exception:
+            logger.exception("The %s %s failed; the next sweep finds it again", kind, key)
+            connection.close()
+        finally:
+            with self._lock:
+                self._busy.discard((kind, key))
+        if worked:
+            # Something new may be due. Not after work that found nothing to do: it would be due at once again.
+            self._woken.set()
