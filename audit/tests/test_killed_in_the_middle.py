@@ -1,4 +1,4 @@
-"""Workers killed with SIGKILL while they send or write: nothing is lost, and what comes twice can be known by its ID."""
+"""Workers killed with SIGKILL while they send or write: nothing is lost, and what comes twice has the same ID."""
 
 import os
 import signal
