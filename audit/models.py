@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Length
 from django.db.models.lookups import Exact
+from django.utils.functional import cached_property
 
 from audit.actions import Action
 from audit.canonical import GENESIS, time_text
@@ -93,7 +94,7 @@ class Event(models.Model):
         """The last word of the action, e.g. `confirmed`, which the style sheet gives its colour."""
         return self.action.rpartition(".")[2]
 
-    @property
+    @cached_property
     def details(self) -> dict[str, Any]:
         details: dict[str, Any] = json.loads(self.data)
         return details
