@@ -308,6 +308,8 @@ class Chunk(models.Model):
     first_at = models.DateTimeField()
     last_at = models.DateTimeField()
     steady = models.BooleanField()
+    #: For each field that pages count by: the most frequent names, with how often they occur.
+    names = models.JSONField()
 
     class Meta:
         db_table = "audit_chunk"

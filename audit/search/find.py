@@ -6,7 +6,6 @@ The events of a page are checked by the database against the search itself befor
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -37,6 +36,8 @@ class Found:
 
     query: Query
     bits: Bits
+    #: The number of the last event that the index holds.
+    indexed: int
     exact: bool = True
 
     @property
@@ -86,7 +87,7 @@ def find(query: Query) -> Found | None:
     if last > indexed:
         tail = query.events().filter(sequence__gt=indexed, sequence__lte=last).values_list("sequence", flat=True)
         _add(bits, tail)
-    found = Found(query, bits, exact)
+    found = Found(query, bits, indexed, exact)
     return found if exact else _made_exact(found)
 
 
@@ -96,7 +97,7 @@ def _made_exact(found: Found) -> Found:
         return found
     bits: Bits = {}
     _add(bits, found.query.events().filter(sequence__in=candidates).values_list("sequence", flat=True))
-    return Found(found.query, bits)
+    return Found(found.query, bits, found.indexed)
 
 
 def _add(bits: Bits, sequences: Iterable[int]) -> None:
@@ -178,7 +179,7 @@ def _range(term: Term, chunks: range) -> Bits:
         }
     assert isinstance(term.value, datetime)
     found = {}
-    for chunk in Chunk.objects.filter(chunk__in=list(chunks)):
+    for chunk in Chunk.objects.filter(chunk__in=list(chunks)).defer("names"):
         earlier = _earlier(chunk, term.value)
         found[chunk.chunk] = ALL & ~earlier if term.field == "after" else earlier
     return found
@@ -224,7 +225,3 @@ def first_since(moments: Sequence[datetime]) -> list[int | None]:
     with connection.cursor() as cursor:
         cursor.execute(sql, [connection.ops.adapt_datetimefield_value(moment) for moment in moments])
         return [row[0] for row in cursor.fetchall()]
-
-
-def top(values: Iterable[str], most: int) -> list[tuple[str, int]]:
-    return [(value, count) for value, count in Counter(values).most_common(most) if value]

@@ -21,6 +21,8 @@ from audit.search.words import fold, pieces
 LONGEST_PREFIX = 32
 #: Text in one of these is found whole only.
 WHOLE_ONLY = {"operation", "request"}
+#: The fields by whose values a page counts what was found.
+COUNTED = ("outcome", "action", "actor", "source", "target", "address")
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,13 @@ def texts_of(event: Event) -> Iterable[tuple[str, str]]:
                 yield field, text
     if event.operation:
         yield "operation", event.operation.hex
+
+
+def name_of(field: str, text: str) -> str:
+    """What stands for an event where it is counted: `agent1` of `agent1 (17)`, `failed` of `disconnection.failed`."""
+    if field == "outcome":
+        return text.rpartition(".")[2]
+    return parts(text)[0] if field in NAMED else text
 
 
 @lru_cache(20_000)
