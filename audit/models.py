@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Length
 from django.db.models.lookups import Exact
+from django.utils.functional import cached_property
 
 # Their tables belong to this app.
 import audit.exports.models
@@ -97,7 +98,7 @@ class Event(models.Model):
         """The last word of the action, e.g. `confirmed`, which the style sheet gives its colour."""
         return self.action.rpartition(".")[2]
 
-    @property
+    @cached_property
     def details(self) -> dict[str, Any]:
         details: dict[str, Any] = json.loads(self.data)
         return details
@@ -311,6 +312,8 @@ class Chunk(models.Model):
     first_at = models.DateTimeField()
     last_at = models.DateTimeField()
     steady = models.BooleanField()
+    #: For each field that pages count by: the most frequent names, with how often they occur.
+    names = models.JSONField()
 
     class Meta:
         db_table = "audit_chunk"

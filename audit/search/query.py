@@ -120,7 +120,7 @@ EACH = {WORDS, "after", "before"}
 # --- Texts of an event that a field is looked for in ---------------------------------------------------------------
 
 
-class _Data(Func):
+class DataText(Func):
     """The text under a key of `data`, empty where there is none."""
 
     output_field = TextField()
@@ -129,12 +129,8 @@ class _Data(Func):
         self.key = key
         super().__init__(F("data"))
 
-    def __repr__(self) -> str:
-        return f"_Data({self.key!r})"
-
     def as_sqlite(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any) -> Any:
         column, path = "audit_event.data", f"'$.{self.key}'"
-        del context
         return (
             f"CASE WHEN json_type({column}, {path}) = 'text' THEN json_extract({column}, {path}) ELSE '' END",
             [],
@@ -142,7 +138,6 @@ class _Data(Func):
 
     def as_postgresql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any) -> Any:
         column, key = "audit_event.data::jsonb", f"'{self.key}'"
-        del context
         return f"CASE WHEN jsonb_typeof({column}->{key}) = 'string' THEN {column}->>{key} ELSE '' END", []
 
 
@@ -163,7 +158,7 @@ class Place:
         return found if isinstance(found, str) else ""
 
     def condition(self, pattern: str) -> Q:
-        found = Q(Regex(F(self.column) if self.column else _Data(self.key), Value(pattern)))
+        found = Q(Regex(F(self.column) if self.column else DataText(self.key), Value(pattern)))
         return Q(Exact(F(self.when[0]), Value(self.when[1]))) & found if self.when else found
 
 
