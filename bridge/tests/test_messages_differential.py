@@ -32,8 +32,8 @@ from bridge.protocol.messages import (
     version_of,
 )
 from bridge.protocol.parts import LONGEST_NAME
-from bridge.tests import reference, wire
-from bridge.tests.wire import JSON, REQUESTS, RESPONSES
+from bridge.tests import random_messages, reference
+from bridge.tests.random_messages import JSON, REQUESTS, RESPONSES
 
 pytestmark = reference.needed
 
@@ -49,13 +49,13 @@ tried = settings(
 CASES = [
     pytest.param(type, error, version, by_bridge, id="-".join((type + ".error" * error, side, version.value)))
     for by_bridge, side in ((False, "from_agent"), (True, "from_bridge"))
-    for type, error in wire.kinds(by_bridge)
+    for type, error in random_messages.kinds(by_bridge)
     for version in VERSIONS
 ]
 
 
 def generator(type: str, error: bool, version: Version, by_bridge: bool) -> st.SearchStrategy[JSON]:
-    return (wire.error if error else wire.message)(type, version, by_bridge)
+    return (random_messages.error if error else random_messages.message)(type, version, by_bridge)
 
 
 def we_accept(raw: bytes, version: Version, by_bridge: bool) -> bool:
@@ -94,7 +94,7 @@ def _schemas(type: Any, by_bridge: bool) -> tuple[str, ...]:
     if type in REQUESTS:
         private = re.sub(r"^PrivateChannel\.(.)", lambda found: "privateChannel" + found[1].upper(), type)
         return f"{private.removesuffix('Request')}{side}Request", *generic
-    if type in (wire.CONNECTION_BY_BRIDGE if by_bridge else ("handshake",)):
+    if type in (random_messages.CONNECTION_BY_BRIDGE if by_bridge else ("handshake",)):
         return CONNECTION[type], *generic
     return generic
 
