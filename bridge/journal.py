@@ -78,5 +78,5 @@ class Journal:
             self._window_ends = now + _WINDOW
 
     def _entry(self, note: Note) -> Entry:
-        data = {"agent": note.agent or "", "session_id": note.session_id or "", "says": note.text, **note.data}
+        data = {"agent": note.agent or "", "session_id": note.session_id or "", "says": note.text}
         return Entry(_ACTIONS[note.event], CONSOLE, self._target, data=data)
