@@ -327,6 +327,15 @@ def row_of(event: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple(event.get(name) for name in _FIELDS)
 
 
+def file_digest(open_file: Callable[[], BinaryIO]) -> str:
+    """SHA-256 of a file as it lies there."""
+    digest = hashlib.sha256()
+    with open_file() as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
 def read_checkpoints(file: BinaryIO, keys: Keys) -> list[dict[str, Any]]:
     """The checkpoints of a file. Raises ValueError at a line that is none, Broken at one that nobody trusted signed."""
     found = []
