@@ -26,6 +26,9 @@ class Action(models.TextChoices):
     DISCONNECTION_SEEN_GONE = "disconnection.seen_gone", "Seen gone after the outcome was final"
     # What was taken out of the console.
     SESSIONS_EXPORTED = "sessions.exported", "Agent sessions exported"
+    # The audit log itself.
+    SEARCH_SAVED = "search.saved", "Search of the audit log saved"
+    SEARCH_REMOVED = "search.removed", "Saved search of the audit log removed"
     # Sources and credentials.
     SOURCE_ADDED = "source.added", "Source added"
     SOURCE_CHANGED = "source.changed", "Source changed"
