@@ -143,7 +143,7 @@ def _head() -> tuple[int, str]:
 
 def _find(hash: str) -> int | None:
     found = _one("SELECT sequence FROM audit_event WHERE hash = %s", hash)
-    return found and found[0]
+    return found[0] if found else None
 
 
 def read_rows(start: int, end: int) -> Iterator[Row]:

@@ -12,6 +12,10 @@ from django.db.models.functions import Length
 from django.db.models.lookups import Exact
 from django.utils.functional import cached_property
 
+# Their tables belong to this app.
+import audit.exports.models
+import audit.reviews.models
+import audit.streams.models  # noqa: F401
 from audit.actions import Action
 from audit.canonical import GENESIS, time_text
 

@@ -14,7 +14,13 @@ REFUSAL = "the audit log is append-only"
 
 
 #: Tables of statements that are made once, and their keys: nobody changes or removes their rows.
-_STATEMENTS = {"audit_checkpoint": "id", "audit_check": "id", "audit_signing_key": "key_id", "audit_cut": "id"}
+_STATEMENTS = {
+    "audit_checkpoint": "id",
+    "audit_check": "id",
+    "audit_signing_key": "key_id",
+    "audit_cut": "id",
+    "audit_review": "id",
+}
 #: Rows up to here are in an archive, and may be removed.
 _CUT_AT = "COALESCE((SELECT max(sequence) FROM audit_cut), 0)"
 #: A cut continues the one before, names an event that is there, and is not made while a legal hold stands.
