@@ -24,7 +24,7 @@ class Action(models.TextChoices):
     DISCONNECTION_CANCELLED = "disconnection.cancelled", "Cancelled"
     DISCONNECTION_CAME_BACK = "disconnection.came_back", "The agent came back with a new session"
     DISCONNECTION_SEEN_GONE = "disconnection.seen_gone", "Seen gone after the outcome was final"
-    # What was taken out of the console.
+    # What was taken out of the console, and what was kept to look for again.
     SESSIONS_EXPORTED = "sessions.exported", "Agent sessions exported"
     EXPORT_REQUESTED = "export.requested", "Export of the audit log requested"
     EXPORT_READY = "export.ready", "Export of the audit log ready"
@@ -32,6 +32,8 @@ class Action(models.TextChoices):
     EXPORT_FAILED = "export.failed", "Export of the audit log failed"
     EXPORT_CANCELLED = "export.cancelled", "Export of the audit log cancelled"
     EXPORT_EXPIRED = "export.expired", "File of an export removed"
+    SEARCH_SAVED = "search.saved", "Search of the audit log saved"
+    SEARCH_REMOVED = "search.removed", "Saved search of the audit log removed"
     # Where the audit log is sent, and who has looked at it.
     SINK_ADDED = "sink.added", "Sink of the audit log added"
     SINK_CHANGED = "sink.changed", "Sink changed"

@@ -338,3 +338,21 @@ class Indexed(models.Model):
 
     def __str__(self) -> str:
         return f"up to {self.sequence}"
+
+
+class SavedSearch(models.Model):
+    """A search under a name: its owner's own, or shared with everyone who may read the log."""
+
+    name = models.CharField(max_length=60)
+    line = models.TextField()
+    shared = models.BooleanField(default=False)
+    owner_id = models.CharField(max_length=200, editable=False)
+    owner_label = models.CharField(max_length=200, editable=False)
+    created_at = models.DateTimeField(editable=False)
+
+    class Meta:
+        db_table = "audit_saved_search"
+        constraints = [models.UniqueConstraint(fields=["owner_id", "name"], name="audit_saved_search_name")]
+
+    def __str__(self) -> str:
+        return self.name
