@@ -88,8 +88,8 @@ class Hub:
 
     # Inputs
 
-    def connected(self, conn: int, at: float) -> list[Effect]:
-        """A socket opened."""
+    def connected(self, conn: int, at: float, own_token: str | None = None) -> list[Effect]:
+        """A socket opened; `own_token` is the bridge's JWT for this agent alone (R9)."""
         self._out.begin(at)
         if len(self._peers) >= self._settings.max_agents:
             return [Close(conn, TRY_AGAIN_LATER, "too many desktop agents")]
@@ -100,6 +100,7 @@ class Hub:
             desktop_agent_bridge_version=self._settings.bridge_version,
             supported_fdc3_versions=list(SUPPORTED),
             auth_required=self._settings.auth_required,
+            auth_token=own_token,
         )
         self._out.send(peer, Hello(payload=hello, meta=HelloMeta(timestamp=self._out.timestamp())))  # R7
         return self._out.effects
@@ -165,6 +166,11 @@ class Hub:
         self._relay.disconnect_app(channel_id, app)
         return self._out.effects
 
+    @property
+    def connecting(self) -> int:
+        """Sockets that have not become agents yet."""
+        return len(self._peers) - len(self._agents)
+
     def snapshot(self, at: float) -> snapshot.Snapshot:
         return snapshot.Snapshot(
             at=at,
@@ -172,7 +178,7 @@ class Hub:
             private_channels=tuple(snapshot.private_channel(each, self._private) for each in self._private),
             channel_state=self._state.types(),
             refused={channel: tuple(apps) for channel, apps in self._private.refused.items()},
-            connecting=len(self._peers) - len(self._agents),
+            connecting=self.connecting,
             requests_in_flight=len(self._exchanges),
         )
 
@@ -180,7 +186,7 @@ class Hub:
 
     def _hear(self, peer: Peer, raw: bytes) -> None:
         try:
-            message = from_agent(raw, peer.version)
+            message = from_agent(raw, peer.version)  # R32 and all that is required of each kind
         except Malformed as wrong:
             self._malformed(peer, wrong)
             return
