@@ -75,9 +75,6 @@ class Identifier(Struct, frozen=True, kw_only=True, rename="camel", omit_default
         if self.app_id is None and self.desktop_agent is None:
             raise ValueError("Names neither an app nor a desktop agent")
 
-    def on(self, desktop_agent: str) -> Self:
-        return replace(self, desktop_agent=desktop_agent)
-
 
 class AppIdentifier(Identifier, frozen=True, kw_only=True):
     app_id: Name
@@ -153,9 +150,6 @@ class AppMetadata(Part, frozen=True, kw_only=True):
     # The schemas give `null` a place of its own here.
     result_type: str | UnsetType | None = UNSET
 
-    def on(self, desktop_agent: str) -> Self:
-        return replace(self, desktop_agent=desktop_agent)
-
 
 class IntentMetadata(Part, frozen=True, kw_only=True):
     name: str
@@ -165,9 +159,6 @@ class IntentMetadata(Part, frozen=True, kw_only=True):
 class AppIntent(Part, frozen=True, kw_only=True):
     intent: IntentMetadata
     apps: list[AppMetadata]
-
-    def on(self, desktop_agent: str) -> Self:
-        return replace(self, apps=[app.on(desktop_agent) for app in self.apps])
 
     def suited(self, receiver: Version) -> Self:
         if receiver is not Version.V2_1 or self.intent.display_name is not None:
