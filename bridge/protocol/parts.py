@@ -30,6 +30,7 @@ class _Context(Struct):
     id: _Object = _Object()
 
 
+_NULL = Raw(b"null")
 _context = Decoder(_Context)
 
 
@@ -44,7 +45,7 @@ def check_context(context: Raw | UnsetType) -> None:
 
 def take_null_as_absent(struct: Struct, name: str) -> None:
     """What `X | None` does of itself for all but `Raw`."""
-    if bytes(getattr(struct, name) or b"") == b"null":
+    if getattr(struct, name) == _NULL:
         force_setattr(struct, name, UNSET)
 
 
