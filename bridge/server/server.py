@@ -19,7 +19,6 @@ from functools import partial
 from http import HTTPStatus
 from uuid import uuid4
 
-import aiofastnet
 from picows import WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener
 
 from bridge.protocol.effects import Close, Effect, Note, Send, Verify
@@ -95,7 +94,7 @@ class BridgeServer:
         self.started_at = time.time()
         listening = self._bind()
         self.port = listening.getsockname()[1]
-        self._listener = await aiofastnet.create_server(self._loop, self._wire, sock=listening)
+        self._listener = await self._loop.create_server(self._wire, sock=listening)
         logger.info("Listening on ws://%s:%d", LOOPBACK, self.port)
         return self.port
 
@@ -113,7 +112,7 @@ class BridgeServer:
             async with asyncio.timeout(self.settings.close_within):
                 await self._listener.wait_closed()
         except TimeoutError:
-            self._listener.abort_clients()
+            self._gate.abort_all()
             await self._listener.wait_closed()
         logger.info("Closed")
 
@@ -139,7 +138,7 @@ class BridgeServer:
         return ServerSnapshot(
             port=self.port,
             started_at=self.started_at,
-            open_sockets=self._gate.open,
+            open_sockets=len(self._gate.transports),
             queued={conn: each.queued for conn, each in self._sockets.items()},
             hub=self._hub.snapshot(self._now()),
         )

@@ -186,17 +186,23 @@ def _is_utf8(raw: bytes) -> bool:
 
 
 class Gate:
-    """Counts TCP connections, upgraded or not: a peer that says nothing holds one too."""
+    """The TCP connections, upgraded or not: a peer that says nothing holds one too."""
 
     def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.open = 0
+        self._limit = limit
+        self.transports: set[asyncio.Transport] = set()
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.transports) >= self._limit
+
+    def abort_all(self) -> None:
+        for transport in self.transports:
+            transport.abort()
 
 
 class Wire(WSProtocol):  # type: ignore[misc]
     """What picows has no call for: counting connections not yet upgraded, and knowing that its parser gave up."""
-
-    _refused = False
 
     def __init__(self, gate: Gate, admit: Callable[[WSUpgradeRequest], Any], settings: BridgeSettings, logger: Any):
         super().__init__(
@@ -217,19 +223,20 @@ class Wire(WSProtocol):  # type: ignore[misc]
             16 * 1024,
         )
         self._gate = gate
+        self._tcp: asyncio.Transport | None = None
 
-    def connection_made(self, transport: Any) -> None:
-        if self._gate.open >= self._gate.limit:
-            self._refused = True
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        if self._gate.is_full:
             # Not at once: the transport is about to add its reader.
             asyncio.get_running_loop().call_soon(transport.abort)
             return
-        self._gate.open += 1
+        self._gate.transports.add(transport)
+        self._tcp = transport
         super().connection_made(transport)
 
     def connection_lost(self, error: Exception | None) -> None:
-        if not self._refused:
-            self._gate.open -= 1
+        if self._tcp is not None:
+            self._gate.transports.discard(self._tcp)
             super().connection_lost(error)
 
     def buffer_updated(self, count: int) -> None:
