@@ -36,6 +36,7 @@ class Owner(Protocol):
     def received(self, agent: "AgentSocket", raw: bytes) -> None: ...
     def unsent(self, agent: "AgentSocket") -> None: ...
     def gone(self, agent: "AgentSocket", why: str) -> None: ...
+    def turn(self) -> None: ...
 
 
 def frame_of(data: bytes) -> bytes:
@@ -54,6 +55,7 @@ def _header(first: int, size: int) -> bytes:
 class AgentSocket(WSListener):
     def __init__(self, conn: int, owner: Owner, settings: BridgeSettings) -> None:
         self.conn = conn
+        self.is_open = False
         self.closing = False
         self._owner = owner
         self._settings = settings
@@ -96,11 +98,14 @@ class AgentSocket(WSListener):
         self._ws.send_close(code, reason.encode()[:_REASON_BYTES].decode(errors="ignore"))  # type: ignore[arg-type]
         self._ending(reason)
 
-    def parser_failed(self) -> None:
-        """picows has sent the close frame; nothing more is read, since it would go on buffering."""
-        self._tcp.pause_reading()
-        sent = self._ws.close_handshake.sent
-        self._ending(sent.reason if sent else "a frame could not be read")
+    def read_ended(self) -> None:
+        """All frames of one read have been handled, or picows could not parse one and has sent a close frame."""
+        if self._ws.is_close_frame_sent and not self.closing:
+            # It would go on buffering.
+            self._tcp.pause_reading()
+            sent = self._ws.close_handshake.sent
+            self._ending(sent.reason if sent else "a frame could not be read")
+        self._owner.turn()
 
     def _ending(self, why: str) -> None:
         self.closing = True
@@ -116,6 +121,7 @@ class AgentSocket(WSListener):
     # What picows calls.
 
     def on_ws_connected(self, transport: WSTransport) -> None:
+        self.is_open = True
         self._ws = transport
         self._tcp: Any = transport.underlying_transport
         self._congested = False
@@ -241,6 +247,6 @@ class Wire(WSProtocol):  # type: ignore[misc]
 
     def buffer_updated(self, count: int) -> None:
         super().buffer_updated(count)
-        agent = self.listener
-        if agent is not None and not agent.closing and self.transport.is_close_frame_sent:
-            agent.parser_failed()
+        # There is a listener before its upgrade is known to be a good one.
+        if self.listener is not None and self.listener.is_open:
+            self.listener.read_ended()
