@@ -92,9 +92,9 @@ class AgentSocket(WSListener):
 
     def close(self, code: int, reason: str) -> None:
         """With a close frame behind all that was sent; the other side has `close_within` seconds to answer it."""
+        self.flush()
         if self.closing:
             return
-        self.flush()
         self._ws.send_close(code, reason.encode()[:_REASON_BYTES].decode(errors="ignore"))  # type: ignore[arg-type]
         self._ending(reason)
 
