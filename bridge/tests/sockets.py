@@ -51,7 +51,7 @@ def in_a_loop(test):
 @asynccontextmanager
 async def running(*, hub=None, verify=None, own_token=None, on_note=lambda note: None, **settings):
     """A bridge on a port that the system chose."""
-    settings = BridgeSettings(**{"first_port": 0, "last_port": 0, "close_within": 0.5, **settings})
+    settings = BridgeSettings(**{"first_port": 0, "last_port": 0, "close_within": 0.05, **settings})
     server = BridgeServer(settings, HubSettings(**(hub or {})), verify=verify, own_token=own_token, on_note=on_note)
     await server.start()
     try:
@@ -89,7 +89,11 @@ class Socket:
         if receive_buffer:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         sock.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
+        try:
+            await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
+        except OSError:
+            sock.close()
+            raise
         opened = cls(*await asyncio.open_connection(sock=sock, limit=receive_buffer or 2**16))
         status, body = await opened.upgrade(port, headers or {})
         if status != 101:
@@ -187,10 +191,10 @@ class Agent(Socket):
     name = ""
 
     @classmethod
-    async def join(cls, port, name="A", *, version="2.2", channels=None, token=None, **options):
-        agent = await cls.open(port, **options)
+    async def join(cls, port, name="A", *, receive_buffer=None, **said):
+        agent = await cls.open(port, receive_buffer=receive_buffer)
         await agent.until("hello")
-        agent.send(handshake(name, version=version, channels=channels, token=token))
+        agent.send(handshake(name, **said))
         update = await agent.until("connectedAgentsUpdate")
         agent.name = update["payload"]["addAgent"]
         return agent

@@ -6,8 +6,9 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from random import randrange
 from uuid import uuid4
 
 import pytest
@@ -20,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @contextmanager
 def process(*options, **environment):
     command = [sys.executable, "-m", "bridge", *options]
-    environment = {"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1", **environment}
+    environment = {"PATH": os.environ["PATH"], **environment}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, cwd=ROOT, env=environment, **pipes) as started:
         try:
@@ -36,8 +37,10 @@ def port_of(started):
 
 
 def free_port():
-    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
-        return taken.getsockname()[1]
+    """None that the system gives to a client, which could then be connected to itself."""
+    while True:
+        with suppress(OSError), closing(socket.create_server(("127.0.0.1", randrange(20_000, 32_000)))) as taken:
+            return taken.getsockname()[1]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
