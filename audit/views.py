@@ -10,6 +10,7 @@ from audit.forms import FilterForm
 from audit.harmless import harmless
 from audit.models import Event
 from audit.paging import page_of
+from audit.reviews.views import context_of_event
 
 #: Events of an operation that the page of one of them shows; the list shows all.
 STORY = 100
@@ -47,6 +48,7 @@ def event_detail(request: AuditRequest, sequence: int) -> HttpResponse:
             "story": story[:STORY],
             "story_is_longer": len(story) > STORY,
             "zone": timezone.get_current_timezone_name(),
+            "review": context_of_event(event, request.actor),
         },
     )
 
