@@ -1,6 +1,6 @@
 from django.urls import path
 
-from audit import views
+from audit import proof_views, views
 from audit.exports import views as exports
 from audit.reviews import views as reviews
 from audit.streams import views as sinks
@@ -23,4 +23,12 @@ urlpatterns = [
     path("sinks/<uuid:pk>/resume/", sinks.resume, name="resume_sink"),
     path("sinks/<uuid:pk>/secret/", sinks.replace_secret, name="replace_sink_secret"),
     path("sinks/<uuid:pk>/remove/", sinks.remove, name="remove_sink"),
+    path("proof/", proof_views.proof, name="proof"),
+    path("proof/check/", proof_views.check, name="check"),
+    path("proof/checkpoint/", proof_views.checkpoint, name="checkpoint"),
+    path("proof/audit-public-key.pem", proof_views.public_key, name="public_key"),
+    path("proof/verify_audit.py", proof_views.verifier, name="verifier"),
+    path("proof/keep/", proof_views.keep, name="keep"),
+    path("proof/hold/", proof_views.hold, name="hold"),
+    path("proof/release/", proof_views.release, name="release"),
 ]

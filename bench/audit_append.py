@@ -37,7 +37,7 @@ def run(*, quick: bool) -> list[Figure]:
     for batch, transactions in ((1, 60 if quick else 250), (BATCH, 12 if quick else 50)):
         chained, plain = [], []
         for turn in range(rounds):
-            plain.append(together(insert_plain, batch, transactions, turn))
+            plain.append(together(insert_plain, batch, transactions, batch * rounds + turn))
             chained.append(together(append, batch, transactions, turn))
         bound = BOUNDS[batch][connection.vendor == "postgresql"]
         figures.append(
@@ -82,9 +82,9 @@ def together(write: Callable[[int, int, int, int], None], batch: int, transactio
     ]
     for writer in writers:
         writer.start()
-    ready.wait(120)
+    ready.wait(60)
     with stopwatch() as took:
-        done.wait(600)
+        done.wait(120)
     for writer in writers:
         writer.join(60)
         if writer.exitcode != 0:
@@ -101,11 +101,18 @@ def child(
     transactions: int,
     turn: int,
 ) -> None:
-    connection.ensure_connection()
-    ready.wait(120)
-    with request_context(RequestContext("0123456789abcdef" * 2, "192.0.2.1", "Mozilla/5.0 (X11; Linux)", "session")):
-        write(writer, batch, transactions, turn)
-    done.wait(600)
+    try:
+        connection.ensure_connection()
+        ready.wait(60)
+        with request_context(
+            RequestContext("0123456789abcdef" * 2, "192.0.2.1", "Mozilla/5.0 (X11; Linux)", "session")
+        ):
+            write(writer, batch, transactions, turn)
+        done.wait(120)
+    except BaseException:
+        ready.abort()
+        done.abort()
+        raise
 
 
 def entries(writer: int, batch: int) -> list[Entry]:
@@ -127,7 +134,7 @@ def append(writer: int, batch: int, transactions: int, turn: int) -> None:
 
 
 def insert_plain(writer: int, batch: int, transactions: int, turn: int) -> None:
-    number = (turn * WRITERS + writer) * batch * transactions + 2  # From 1 on begins the chain, which the table guards.
+    number = (turn * WRITERS + writer) * 100_000 + 2  # The table guards the first of a chain.
     for _ in range(transactions):
         with transaction.atomic():
             context = current()

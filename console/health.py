@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from audit.checks import standing_flaw
 from audit.triggers import triggers_missing
 from console import broker, heartbeats
 
@@ -56,6 +57,8 @@ def _worker() -> str | None:
 
 
 def _audit() -> str | None:
+    if standing_flaw():
+        return "The audit log does not hold."
     return "The audit log's triggers are missing." if triggers_missing() else None
 
 

@@ -52,6 +52,9 @@ GROUPS = (
             Action.SINK_PAUSED,
             Action.SINK_REMOVED,
             Action.SINK_SKIPPED,
+            Action.AUDIT_KEY_INTRODUCED,
+            Action.AUDIT_KEEPING_CHANGED,
+            Action.AUDIT_RELEASED,
         ),
     ),
 )

@@ -155,8 +155,21 @@ MEANINGS: dict[Action, Meaning] = {
     Action.APIKEY_NOT_ALLOWED: Meaning(_API, "Other", _FAILURE, _LOW),
     Action.APIKEY_REQUEST_REFUSED: Meaning(_API, "Other", _FAILURE),
     Action.APIKEY_THROTTLED: Meaning(_AUTHENTICATION, "Logon", _FAILURE, _MEDIUM),
+    Action.AUDIT_KEY_INTRODUCED: Meaning(_ENTITY, "Create", _SUCCESS, _MEDIUM),
+    Action.AUDIT_CHECKPOINT_MADE: Meaning(_ENTITY, "Create"),
+    Action.AUDIT_CHECKPOINTS_STUCK: Meaning(_ENTITY, "Deactivate", _FAILURE, _MEDIUM),
+    Action.AUDIT_CHECKPOINTS_LEAVE: Meaning(_ENTITY, "Activate"),
+    Action.AUDIT_CHECKED: Meaning(_ENTITY, "Read"),
+    Action.AUDIT_FOUND_UNSOUND: Meaning(_ENTITY, "Read", _FAILURE, _HIGH),
+    Action.AUDIT_KEEPING_CHANGED: Meaning(_ENTITY, "Update", _SUCCESS, _MEDIUM),
+    Action.AUDIT_HELD: Meaning(_ENTITY, "Suspend", _SUCCESS, _MEDIUM),
+    Action.AUDIT_RELEASED: Meaning(_ENTITY, "Resume", _SUCCESS, _MEDIUM),
+    Action.AUDIT_CUT: Meaning(_ENTITY, "Delete", _SUCCESS, _MEDIUM),
+    Action.AUDIT_ARCHIVE_FAILED: Meaning(_ENTITY, "Delete", _FAILURE, _MEDIUM),
     Action.SYSTEM_STARTED: Meaning(_LIFECYCLE, "Start"),
     Action.SYSTEM_STOPPED: Meaning(_LIFECYCLE, "Stop"),
+    Action.SYSTEM_SILENT: Meaning(_LIFECYCLE, "Stop", _UNKNOWN, _LOW),
+    Action.SYSTEM_LOST: Meaning(_LIFECYCLE, "Stop", _FAILURE, _MEDIUM),
 }
 #: Of an event whose action this version doesn't know: one that a newer version has written.
 OTHER = Meaning(_API, "Other", _UNKNOWN)
