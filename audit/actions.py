@@ -84,6 +84,15 @@ class Action(models.TextChoices):
     APIKEY_NOT_ALLOWED = "apikey.not_allowed", "Request of an API key refused: no right"
     APIKEY_REQUEST_REFUSED = "apikey.request_refused", "Request of an API key refused"
     APIKEY_THROTTLED = "apikey.throttled", "Too many bad API keys: further ones are not recorded one by one"
+    # FDC3 bridges.
+    BRIDGE_STARTED = "bridge.started", "Bridge started"
+    BRIDGE_STOPPED = "bridge.stopped", "Bridge stopped"
+    BRIDGE_AGENT_CONNECTED = "bridge.agent_connected", "Desktop agent connected"
+    BRIDGE_AGENT_LOST = "bridge.agent_lost", "Desktop agent gone"
+    BRIDGE_AGENT_REFUSED = "bridge.agent_refused", "Desktop agent refused"
+    BRIDGE_APP_DISCONNECTED = "bridge.app_disconnected", "App disconnected from a private channel by an administrator"
+    BRIDGE_CHANNEL_ENDED = "bridge.channel_ended", "Private channel ended by an administrator"
+    BRIDGE_SUMMARISED = "bridge.summarised", "Events of a bridge, too many to be recorded one by one"
     # The audit log itself.
     AUDIT_KEY_INTRODUCED = "audit.key_introduced", "Signing key introduced"
     AUDIT_CHECKPOINT_MADE = "audit.checkpoint_made", "Checkpoint signed"
@@ -96,15 +105,6 @@ class Action(models.TextChoices):
     AUDIT_RELEASED = "audit.released", "Legal hold lifted"
     AUDIT_CUT = "audit.cut", "Old events archived and cut off"
     AUDIT_ARCHIVE_FAILED = "audit.archive_failed", "Old events could not be archived"
-    # FDC3 bridges.
-    BRIDGE_STARTED = "bridge.started", "Bridge started"
-    BRIDGE_STOPPED = "bridge.stopped", "Bridge stopped"
-    BRIDGE_AGENT_CONNECTED = "bridge.agent_connected", "Desktop agent connected"
-    BRIDGE_AGENT_LOST = "bridge.agent_lost", "Desktop agent gone"
-    BRIDGE_AGENT_REFUSED = "bridge.agent_refused", "Desktop agent refused"
-    BRIDGE_APP_DISCONNECTED = "bridge.app_disconnected", "App disconnected from a private channel by an administrator"
-    BRIDGE_CHANNEL_ENDED = "bridge.channel_ended", "Private channel ended by an administrator"
-    BRIDGE_SUMMARISED = "bridge.summarised", "Events of a bridge, too many to be recorded one by one"
     # The console's own parts.
     SYSTEM_STARTED = "system.started", "Part started"
     SYSTEM_STOPPED = "system.stopped", "Part stopped"

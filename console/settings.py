@@ -533,7 +533,7 @@ CONSOLE_RETRY_MOST = _seconds("CONSOLE_RETRY_MOST_SECONDS", "60", "between two t
 CONSOLE_AUDIT_RETRY_FIRST = _seconds(
     "CONSOLE_AUDIT_RETRY_FIRST_SECONDS",
     "5",
-    "before a sink that took nothing is tried again; doubled each time",
+    "before a sink that took no events is tried again; doubled each time",
     3600,
 )
 CONSOLE_AUDIT_RETRY_MOST = _seconds(

@@ -58,9 +58,9 @@ def check_channels(state: ChannelsState | None) -> None:
 
 
 def check_timestamp(text: str) -> None:
-    """RFC 3339 as the strictest receiver reads it: a capital T and Z, or an offset with its colon."""
+    """RFC 3339, of which the parser alone is too tolerant: a T between date and time, an offset with its colon."""
     convert(text, datetime)
-    if not (text[10] == "T" and (text[-1] == "Z" or text[-6] in "+-")):
+    if not (text[10] in "Tt" and (text[-1] in "Zz" or text[-6] in "+-")):
         raise ValueError("Invalid RFC3339 encoded datetime")
 
 

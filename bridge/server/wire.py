@@ -1,11 +1,12 @@
 """One agent's socket: whole messages in, whole messages out, bounded on both sides.
 
-picows parses and unmasks frames and notices silence. It hands over single frames as they come, and writes what it is
+picows parses and unmasks frames, and notices silence. It hands over single frames as they come, and writes what it is
 given at once and without a bound; so here is what it leaves to its user: joining fragments, refusing what is not text,
 gathering what goes to one socket into one write, and letting go of a peer that does not read.
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -13,6 +14,7 @@ from picows import WSAutoPingStrategy, WSFrame, WSListener, WSMsgType, WSTranspo
 from picows.picows import WSProtocol  # type: ignore[attr-defined]
 
 from bridge.protocol.effects import POLICY_VIOLATION
+from bridge.protocol.pace import Pace
 from bridge.server.settings import BridgeSettings
 
 #: Close codes of RFC 6455, section 7.4.1.
@@ -21,6 +23,8 @@ OK, PROTOCOL_ERROR, UNSUPPORTED_DATA, INVALID_TEXT, MESSAGE_TOO_BIG = 1000, 1002
 _TEXT, _PONG = 0x81, 0x8A
 #: What is gathered for one socket is written at the latest when it is so much.
 WRITE_AT = 256 * 1024
+#: Frames a second that are no whole message, pings and fragments, and how many of them may come at once.
+FRAME_RATE, FRAME_BURST = 1_000.0, 5_000.0
 #: The longest reason that fits in a close frame.
 _REASON_BYTES = 123
 
@@ -56,6 +60,7 @@ class AgentSocket(WSListener):
         self._outbox: list[bytes] = []
         self._waiting = 0
         self._partial: bytearray | None = None
+        self._pace = Pace(FRAME_RATE, FRAME_BURST)
         self._told = False
         self._abort: asyncio.TimerHandle | None = None
 
@@ -81,7 +86,7 @@ class AgentSocket(WSListener):
             return
         self._tcp.write(frames[0] if len(frames) == 1 else b"".join(frames))
         if self._congested and self._tcp.get_write_buffer_size() > self._settings.max_queue_bytes:
-            self.close(POLICY_VIOLATION, "the agent does not read what it is sent")
+            self.close(POLICY_VIOLATION, "it does not read what it is sent")
 
     def close(self, code: int, reason: str) -> None:
         """With a close frame behind all that was sent; the other side has `close_within` seconds to answer it."""
@@ -123,22 +128,25 @@ class AgentSocket(WSListener):
                 self._tcp.close()
         elif frame.rsv1 or frame.rsv2 or frame.rsv3:
             self.close(PROTOCOL_ERROR, "no extension was agreed on")
+        elif kind is WSMsgType.TEXT and frame.fin and self._partial is None:
+            self._whole(frame.get_payload_as_bytes())
+        elif not self._pace.allows(time.monotonic()):
+            self.close(POLICY_VIOLATION, "too many frames that are no whole message")
         elif kind is WSMsgType.TEXT or kind is WSMsgType.CONTINUATION:
-            self._text(kind, frame)
+            self._fragment(kind, frame)
         elif kind is WSMsgType.PING:
             payload = frame.get_payload_as_bytes()
             self.send(_header(_PONG, len(payload)) + payload)
         elif kind is WSMsgType.BINARY:
             self.close(UNSUPPORTED_DATA, "text messages only")
         elif kind is WSMsgType.CLOSE:
+            self._tell("it closed its connection")
             self.close(OK, "")
             self._tcp.close()
 
-    def _text(self, kind: WSMsgType, frame: WSFrame) -> None:
+    def _fragment(self, kind: WSMsgType, frame: WSFrame) -> None:
         if (kind is WSMsgType.TEXT) is (self._partial is not None):
             self.close(PROTOCOL_ERROR, "fragments of two messages are mixed")
-        elif self._partial is None and frame.fin:
-            self._whole(frame.get_payload_as_bytes())
         elif len(self._partial or b"") + frame.payload_size > self._settings.max_message_bytes:
             self.close(MESSAGE_TOO_BIG, f"more than {self._settings.max_message_bytes} bytes")
         else:
@@ -160,7 +168,7 @@ class AgentSocket(WSListener):
         if self._abort:
             self._abort.cancel()
         sent = transport.close_handshake and transport.close_handshake.sent
-        self._tell(sent.reason if sent else "the connection was lost")
+        self._tell(sent.reason if sent else "its connection was lost")
 
     def pause_writing(self) -> None:
         self._congested = True
