@@ -31,4 +31,7 @@ urlpatterns = [
     path("proof/keep/", proof_views.keep, name="keep"),
     path("proof/hold/", proof_views.hold, name="hold"),
     path("proof/release/", proof_views.release, name="release"),
+    path("newer/", views.newer_events, name="newer"),
+    path("searches/", views.save, name="save-search"),
+    path("searches/<int:pk>/remove/", views.remove, name="remove-search"),
 ]
