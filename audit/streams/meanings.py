@@ -120,6 +120,8 @@ MEANINGS: dict[Action, Meaning] = {
     Action.SINK_RECOVERED: Meaning(_ENTITY, "Activate"),
     Action.SINK_SKIPPED: Meaning(_ENTITY, "Deactivate", _FAILURE, _HIGH),
     Action.REVIEW_MARKED: Meaning(_ENTITY, "Update"),
+    Action.SEARCH_SAVED: Meaning(_ENTITY, "Create"),
+    Action.SEARCH_REMOVED: Meaning(_ENTITY, "Delete"),
     Action.SOURCE_ADDED: Meaning(_ENTITY, "Create", _SUCCESS, _LOW),
     Action.SOURCE_CHANGED: Meaning(_ENTITY, "Update", _SUCCESS, _LOW),
     Action.SOURCE_PAUSED: Meaning(_ENTITY, "Suspend", _SUCCESS, _LOW),
