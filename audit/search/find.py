@@ -36,8 +36,9 @@ class Found:
 
     query: Query
     bits: Bits
-    #: The number of the last event that the index holds.
+    #: The number of the last event that the index holds, and of the last one altogether.
     indexed: int
+    last: int
     exact: bool = True
 
     @property
@@ -87,7 +88,7 @@ def find(query: Query) -> Found | None:
     if last > indexed:
         tail = query.events().filter(sequence__gt=indexed, sequence__lte=last).values_list("sequence", flat=True)
         _add(bits, tail)
-    found = Found(query, bits, indexed, exact)
+    found = Found(query, bits, indexed, last, exact)
     return found if exact else _made_exact(found)
 
 
@@ -97,7 +98,7 @@ def _made_exact(found: Found) -> Found:
         return found
     bits: Bits = {}
     _add(bits, found.query.events().filter(sequence__in=candidates).values_list("sequence", flat=True))
-    return Found(found.query, bits, found.indexed)
+    return Found(found.query, bits, found.indexed, found.last)
 
 
 def _add(bits: Bits, sequences: Iterable[int]) -> None:
