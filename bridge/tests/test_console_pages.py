@@ -1,6 +1,7 @@
 """The pages of bridges: who is there, who may see and end what, and what is said where nothing is there."""
 
 import re
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
@@ -19,7 +20,8 @@ LOOK = {"HX-Request": "true", "HX-Target": "live"}
 
 
 @pytest.fixture
-def server(db):
+def server(db, settings):
+    settings.CONSOLE_BRIDGE_SILENCE = timedelta(hours=1)  # However slow this machine is at the moment.
     link._links.clear()
     prices = channel("prices-1", app("pricer", "agent-A"), member(app("trader", "agent-B"), events=["disconnect"]))
     yield FakeServer(agent("agent-A", answers_owed=2, requests_in_flight=1), agent("agent-B"), channels=[prices])
