@@ -75,14 +75,16 @@ class Agents:
         return LiveAgent(self, socket, socket.name)
 
     def refused(self, port, name, token=None):
-        """How the bridge ends a handshake that it does not take: its message and the end."""
+        """What the bridge says to a handshake that it does not take."""
 
         async def knock():
             socket = await Agent.open(port)
+            self._sockets.append(socket)
             await socket.until("hello")
             socket.send(handshake(name, token=token))
             failed = await socket.until("authenticationFailed")
-            return failed["payload"]["message"], await socket.ended()
+            await socket.ended()
+            return failed["payload"]["message"]
 
         return self.run(knock())
 
@@ -107,9 +109,10 @@ class Agents:
         """All of them at once, without a word."""
 
         async def abort_all():
-            while self._sockets:
-                self._sockets.pop().abort()
-            await asyncio.sleep(0.05)
+            for socket in self._sockets:
+                socket.abort()
+            await asyncio.gather(*(socket.writer.wait_closed() for socket in self._sockets), return_exceptions=True)
+            self._sockets.clear()
 
         self.run(abort_all())
 
