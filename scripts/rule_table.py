@@ -114,11 +114,7 @@ RULES = {
 }
 #: Rules that no code of ours can keep, and why.
 NOBODYS = {
-    9: "our bridge sends no token of its own: what such a token would claim is not specified",
-    17: "a matter of who makes the keys; the bridge looks keys up by any `sub`",
-    29: "our agent has no users; it reports every update to the program that it is part of, and the console shows it",
-    30: "a matter of each agent's configuration; the bridge takes channels as they come and maps none",
-    53: "allowed, not asked for; our agent stays, since leaving mends nothing on one machine",
+    17: "a matter of who makes the keys; the bridge looks them up by any `sub`",
 }
 
 
@@ -175,4 +171,5 @@ def _by_number(folder: Path, files: Iterable[Path], numbers: Callable[[str], lis
 
 if __name__ == "__main__":
     before, _, rest = PAGE.read_text().partition(HEAD)
-    PAGE.write_text(f"{before}{HEAD}{table()}{rest[rest.index('\n\n') + 1 :]}")
+    after = re.sub(r"\A(\| R.*\n)*", "", rest)
+    PAGE.write_text(f"{before}{HEAD}{table()}{after}")

@@ -12,6 +12,7 @@ from agents.models import Source
 from agents.states import State
 from agents.sweeper import Sweeper
 from agents.tests.make import make_disconnection, make_session, make_source
+from audit import sweeping
 
 
 @pytest.fixture
@@ -20,7 +21,8 @@ def one(monkeypatch):
     made = Sweeper()
     monkeypatch.setattr(made._hands, "submit", lambda do, *args: do(*args))
     # The test's one connection is in a transaction.
-    monkeypatch.setattr(sweeper, "close_old_connections", lambda: None)
+    for module in (sweeper, sweeping):
+        monkeypatch.setattr(module, "close_old_connections", lambda: None)
     yield made
     made._hands.shutdown()
     sweeper._woken.clear()
@@ -62,7 +64,7 @@ def test_it_hands_over_each_thing_once_while_it_is_being_done(source, one, monke
 
 
 def test_work_that_fails_is_logged_and_found_again(source, one, monkeypatch, caplog):
-    monkeypatch.setattr(sweeper.connection, "close", lambda: None)
+    monkeypatch.setattr(sweeping.connection, "close", lambda: None)
 
     def fail(pk):
         raise OperationalError("the database is away")

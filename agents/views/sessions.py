@@ -26,7 +26,7 @@ from agents.offers import Offer, offers_for
 from apikeys.pages import PageRequest, require_right, require_sign_in
 from apikeys.rights import Right, require
 from audit.actions import Action
-from audit.harmless import harmless
+from audit.harmless import safe_cell
 from audit.models import Event
 from audit.services import Target, record
 
@@ -149,12 +149,6 @@ def _csv_rows(sessions: QuerySet[AgentSession], names: dict[int, str], zone: tzi
 
 def _moment(moment: datetime | None, zone: tzinfo) -> str:
     return moment.astimezone(zone).isoformat(sep=" ", timespec="seconds") if moment else ""
-
-
-def safe_cell(text: str) -> str:
-    """Text that a spreadsheet takes for text: a formula would run on the machine of whoever opens the file."""
-    harmful = text.lstrip(" ").startswith(("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"))
-    return ("'" if harmful else "") + harmless(text)
 
 
 @require_sign_in

@@ -186,7 +186,7 @@ class Hub:
 
     def _hear(self, peer: Peer, raw: bytes) -> None:
         try:
-            message = from_agent(raw, peer.version)
+            message = from_agent(raw, peer.version)  # R32 and all that is required of each kind
         except Malformed as wrong:
             self._malformed(peer, wrong)
             return
