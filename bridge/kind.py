@@ -47,7 +47,7 @@ def impact(session: AgentSession) -> list[str]:
 def _impact_on_app(session: AgentSession) -> list[str]:
     received = session.received
     sentences = [
-        f"The bridge acts for the app as if it left the private channel {received['channel']}, and tells the others so.",
+        f"The bridge acts for the app as if it left the private channel {received['channel']}, and tells the others.",
         "From then on no message crosses the bridge from or to this app on this channel. "
         "What it shares with apps of its creator's own agent does not cross the bridge and is not stopped.",
     ]

@@ -51,8 +51,8 @@ class BridgeSource(models.Model):
         max_length=10,
         choices=Authentication,
         default=Authentication.OFF,
-        help_text="What a desktop agent shows in its handshake: an API key with the scope Bridge: Connect, or a JWT. None: "
-        "every program on this machine may connect.",
+        help_text="What a desktop agent shows in its handshake: an API key with the scope Bridge: Connect, or a JWT. "
+        "None: every program on this machine may connect.",
     )
     public_keys = models.CharField(
         max_length=500,

@@ -8,6 +8,7 @@ import pytest
 from django.db import connection
 
 from agents import sending
+from agents.clock import database_now
 from agents.models import AgentSession, Disconnection
 from agents.services import request_disconnection
 from agents.states import State
@@ -217,7 +218,7 @@ def test_an_api_key_opens_the_bridge_until_it_is_revoked(committed_db_of_module,
         [session] = bridge.sessions("agent-A")
         assert session.received["principal"] == f"API key {key.pk}: desk key"
 
-        revoke_key(key=key, actor=command_line_actor())
+        revoke_key(key=key, actor=command_line_actor(), at=database_now())
 
         wait_for(lambda: joined.ended, what="the end of an agent without a key")
         wait_for(lambda: not AgentSession.objects.live().filter(source=bridge.source).exists())
