@@ -147,6 +147,7 @@ def _committed_database(django_db_blocker) -> Iterator[CommittedDatabase]:
                 "CONSOLE_SECRET_KEY": django_settings.SECRET_KEY,
                 "CONSOLE_CREDENTIAL_KEYS": ",".join(django_settings.CONSOLE_CREDENTIAL_KEYS),
                 "CONSOLE_API_KEY_PEPPERS": ",".join(django_settings.CONSOLE_API_KEY_PEPPERS),
+                "CONSOLE_AUDIT_SIGNING_KEYS": ",".join(django_settings.CONSOLE_AUDIT_SIGNING_KEYS),
             }
             env = {**os.environ, **secrets, "CONSOLE_DATA_DIR": str(data_dir), **database_env}
             with _default_connection_to(name), override_settings(CONSOLE_DATA_DIR=data_dir):

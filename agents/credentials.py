@@ -1,16 +1,11 @@
-"""The secrets that the console holds for its sources: encrypted at rest, decrypted only for a call.
+"""The secrets that the console holds for its sources, as `audit.sealing` keeps them."""
 
-The key ring (`CONSOLE_CREDENTIAL_KEYS`, newest first) is independent of Django's secret key. What no key of the ring
-decrypts is left as it is: a key found again makes it readable again.
-"""
-
-from dataclasses import dataclass
 from datetime import datetime
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-from django.conf import settings
-
 from agents.models import Credential, Source
+from audit.sealing import Secret, Unreadable, resealed, seal, unseal
+
+__all__ = ["CredentialUnreadable", "Secret", "decrypt", "reencrypted", "secret_of", "store"]
 
 
 class CredentialUnreadable(Exception):
@@ -24,39 +19,19 @@ class CredentialUnreadable(Exception):
         )
 
 
-@dataclass(frozen=True)
-class Secret:
-    """A decrypted credential. It never shows in a repr, so not in a traceback or a log either."""
-
-    value: str
-
-    def __repr__(self) -> str:
-        return "Secret(…)"
-
-    __str__ = __repr__
-
-
-def _ring() -> MultiFernet:
-    return MultiFernet([Fernet(key) for key in settings.CONSOLE_CREDENTIAL_KEYS])
-
-
-def encrypt(secret: Secret) -> str:
-    return _ring().encrypt(secret.value.encode()).decode()
-
-
 def decrypt(credential: Credential) -> Secret:
     """Raises `CredentialUnreadable`."""
     try:
-        return Secret(_ring().decrypt(credential.encrypted.encode()).decode())
-    except InvalidToken:
+        return unseal(credential.encrypted)
+    except Unreadable:
         raise CredentialUnreadable(credential) from None
 
 
 def reencrypted(credential: Credential) -> str:
     """The same secret under the newest key. Raises `CredentialUnreadable`."""
     try:
-        return _ring().rotate(credential.encrypted.encode()).decode()
-    except InvalidToken:
+        return resealed(credential.encrypted)
+    except Unreadable:
         raise CredentialUnreadable(credential) from None
 
 
@@ -70,5 +45,5 @@ def store(source: Source, purpose: Credential.Purpose, secret: Secret, *, at: da
     Credential.objects.update_or_create(
         source=source,
         purpose=purpose,
-        defaults={"encrypted": encrypt(secret), "replaced_at": at, "rejected_at": None},
+        defaults={"encrypted": seal(secret), "replaced_at": at, "rejected_at": None},
     )

@@ -255,6 +255,10 @@ def end_sessions(pks: list[int], at: datetime) -> None:
     ended.update(ended_by=AgentSession.EndedBy.ITSELF, **gone)
 
 
+#: What `notice_returns` looks at of a session.
+SEEN_AGAIN = ("session_id", "agent_id", "direction", "connection_ids", "first_seen_at")
+
+
 def notice_late_ends(pks: list[int], at: datetime) -> None:
     """A session seen gone after its disconnection was final: noted on the row, which keeps its outcome."""
     states = [State.STILL_CONNECTED, State.UNKNOWN, State.FAILED, State.REFUSED]

@@ -4,37 +4,30 @@ Every way in comes here: the button, the command line and, later, the API. Right
 caller checked.
 """
 
-import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
 from unicodedata import category
 from uuid import UUID
 
-from celery import current_app
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils.timezone import localtime
-from kombu import pools
 
 from agents import outcomes, pacer
 from agents.clock import database_now
 from agents.kinds import kind_of
-from agents.models import AgentSession, Disconnection, Operation
+from agents.models import AgentSession, Disconnection, Operation, Source
 from agents.outcomes import Verdict
 from agents.states import State
-from apikeys.rights import Right, require
+from apikeys.rights import require
+from audit import nudging
 from audit.actions import Action
 from audit.actors import Actor
 from audit.services import Entry, record_many
 
-logger = logging.getLogger(__name__)
-
 LONGEST_REASON = 500
-#: Redis may be there and hang; a click waits for it no longer than for one that is away.
-_NUDGE_SECONDS = 0.2
 
 
 class AlreadyOpen(Exception):
@@ -142,10 +135,12 @@ def request_disconnection(
 
 
 def _require_right(sessions: Sequence[AgentSession], actor: Actor) -> None:
-    if Right.AGENT_DISCONNECT not in actor.rights:
+    wanted = {kind_of(session.source).right_to_disconnect for session in sessions}
+    if wanted - actor.rights:
         with transaction.atomic(durable=True):
             record_many([Entry(Action.DISCONNECTION_NOT_ALLOWED, actor, each.target) for each in sessions[:100]])
-    require(actor, Right.AGENT_DISCONNECT)
+    for right in sorted(wanted):
+        require(actor, right)
 
 
 def _sort_out(sessions: Sequence[AgentSession], at: datetime) -> tuple[list[AgentSession], dict[int, str]]:
@@ -218,20 +213,10 @@ def _tell(operation: Operation, rows: list[Disconnection], actor: Actor) -> None
 
 
 def nudge(operation_id: UUID) -> None:
-    """Wake a worker. Where Redis is away nothing is lost: each worker's own sweep finds the rows."""
+    """Wake a worker for an operation."""
     from agents.tasks import send_operation
 
-    try:
-        with _producer().acquire(block=True) as producer:
-            send_operation.apply_async(kwargs={"operation_id": str(operation_id)}, producer=producer)
-    except send_operation.OperationalError as error:
-        logger.warning("Redis is away (%s): a worker's sweep will find operation %s", error, operation_id)
-
-
-def _producer() -> Any:
-    """A pool of producers that wait for Redis no longer than a click may: a worker's own wait is longer."""
-    quick = {"socket_connect_timeout": _NUDGE_SECONDS, "socket_timeout": _NUDGE_SECONDS}
-    return pools.producers[current_app.connection_for_write(transport_options=quick)]
+    nudging.nudge(send_operation, f"operation {operation_id}", operation_id=str(operation_id))
 
 
 def _already_open(rows: list[Disconnection], actor: Actor) -> AlreadyOpen | NotOffered:
@@ -260,7 +245,7 @@ def _refuse_known(rows: list[Disconnection], refusals: dict[int, str], at: datet
 
 def cancel_disconnection(*, disconnection: Disconnection, actor: Actor) -> bool:
     """Take an order back before it is sent; False where it was sent, or over, already. Raises NotAllowed."""
-    require(actor, Right.AGENT_DISCONNECT)
+    require(actor, kind_of(disconnection.source).right_to_disconnect)
     still = Q(state=State.QUEUED)
     return bool(outcomes.advance([disconnection], _cancelled(actor), at=database_now(), still=still, actor=actor))
 
@@ -272,7 +257,8 @@ def _cancelled(actor: Actor) -> Verdict:
 
 def cancel_operation(*, operation: Operation, actor: Actor) -> int:
     """The same for all of an operation that is still queued; returns how many were taken back."""
-    require(actor, Right.AGENT_DISCONNECT)
+    for source in Source.objects.filter(disconnections__operation=operation).distinct():
+        require(actor, kind_of(source).right_to_disconnect)
     queued = list(operation.disconnections.filter(state=State.QUEUED))
     still = Q(state=State.QUEUED)
     return len(outcomes.advance(queued, _cancelled(actor), at=database_now(), still=still, actor=actor))

@@ -21,6 +21,8 @@ class Right(StrEnum):
     OPERATION_GET = "operation:get"
     SOURCE_GET = "source:get"
     AUDIT_GET = "audit:get"
+    AUDIT_REVIEW = "audit:review"
+    AUDIT_MANAGE = "audit:manage"
     APIKEY_GET = "apikey:get"
     APIKEY_MANAGE = "apikey:manage"
     SOURCE_MANAGE = "source:manage"
@@ -41,6 +43,8 @@ _WORDS = {
     Right.OPERATION_GET: "see operations and their outcomes",
     Right.SOURCE_GET: "see sources and how fresh their lists are",
     Right.AUDIT_GET: "read and export the audit log",
+    Right.AUDIT_REVIEW: "review events of the audit log",
+    Right.AUDIT_MANAGE: "say where the audit log is sent",
     Right.APIKEY_GET: "see API keys and how they are used",
     Right.APIKEY_MANAGE: "make, change and end API keys",
     Right.SOURCE_MANAGE: "manage sources and their credentials",
@@ -53,7 +57,7 @@ ROLES: dict[str, frozenset[Right]] = {
     "Viewer": _SEE,
     "Operator": _SEE | {Right.AGENT_DISCONNECT, Right.BRIDGE_DISCONNECT},
     "Key manager": _SEE | {Right.APIKEY_GET, Right.APIKEY_MANAGE},
-    "Auditor": _SEE | {Right.AUDIT_GET, Right.APIKEY_GET},
+    "Auditor": _SEE | {Right.AUDIT_GET, Right.AUDIT_REVIEW, Right.APIKEY_GET},
     ADMINISTRATOR: frozenset(Right),
 }
 

@@ -1,48 +1,34 @@
-"""The bytes that are hashed for one event. Knows neither Django nor the database, and is all that a verifier needs.
+"""The bytes that are hashed for one event, from what Python and the databases make of its columns.
 
 An event's bytes are the UTF-8 of one JSON array of its columns in the order of `COLUMNS`, with neither spaces nor
-escapes that JSON does not demand (RFC 8785). `docs/audit.md` says the same for somebody who has never seen this code.
+escapes that JSON does not demand (RFC 8785). `docs/audit.md` says the same for somebody who has never seen this code,
+and `audit/verify_audit.py`, which holds the hash itself, is what they run.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from uuid import UUID
 
-#: Every column but `hash`, in the order in which it is hashed.
-COLUMNS = (
-    "sequence",
-    "at",
-    "action",
-    "actor_kind",
-    "actor_id",
-    "actor_label",
-    "target_kind",
-    "target_id",
-    "target_label",
-    "operation",
-    "request_id",
-    "address",
-    "user_agent",
-    "authentication",
-    "data",
-    "previous_hash",
-)
-#: What the first event names as the hash before its own.
-GENESIS = "0" * 64
+from audit.verify_audit import COLUMNS, GENESIS, event_hash
+
+__all__ = [
+    "COLUMNS",
+    "GENESIS",
+    "Value",
+    "data_text",
+    "event_hash",
+    "operation_text",
+    "stored_operation_text",
+    "stored_time_text",
+    "time_text",
+]
 
 type Value = str | int | None
 
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 _encode_data = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True).encode
-
-
-def event_hash(values: list[Value]) -> str:
-    """The hash of an event whose columns, in the order of `COLUMNS`, are `values`."""
-    return hashlib.sha256(_encode(values).encode()).hexdigest()
 
 
 def time_text(at: datetime) -> str:
@@ -52,8 +38,19 @@ def time_text(at: datetime) -> str:
 
 
 def stored_time_text(stored: str) -> str:
-    """The same from the text that a database makes of the column, e.g. `2026-11-21 14:05:00.00012+00`."""
-    return time_text(datetime.fromisoformat(stored))
+    """The same from the text that SQLite holds; any other text stays as it is, and gives no event its hash."""
+    if len(stored) == 26 and stored[10] == " ":
+        return f"{stored[:10]}T{stored[11:]}Z"
+    if len(stored) == 19 and stored[10] == " ":  # no microseconds
+        return f"{stored[:10]}T{stored[11:]}.000000Z"
+    return stored
+
+
+def stored_operation_text(stored: str) -> str:
+    """With hyphens, from the text that SQLite holds; any other text stays as it is."""
+    if len(stored) != 32:
+        return stored
+    return f"{stored[:8]}-{stored[8:12]}-{stored[12:16]}-{stored[16:20]}-{stored[20:]}"
 
 
 def operation_text(operation: UUID | str | None) -> str | None:

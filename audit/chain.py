@@ -1,150 +1,163 @@
-"""Proves that nothing in the audit log was changed, removed or added: walks the chain from event to event."""
+"""Proves that nothing in the database's audit log was changed, removed or added.
+
+The walk itself is that of `audit/verify_audit.py`; here are the rows, where they begin and where they must end.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from django.db import DatabaseError, connection
 
-from audit.canonical import COLUMNS, GENESIS, Value, event_hash, operation_text, stored_time_text
+from audit.canonical import COLUMNS, GENESIS, stored_operation_text, stored_time_text
+from audit.keys import trusted_keys
+from audit.models import Checkpoint, Cut
+from audit.verify_audit import Broken, Flaw, Keys, Kind, Walk, events, require_checkpoint
+
+__all__ = ["Flaw", "Kind", "Verdict", "read_rows", "verify"]
 
 BATCH = 2_000
-#: How far around an event to look for the number it once had, where the event before it doesn't tell.
-NEIGHBOURHOOD = 100
-_SEQUENCE, _AT, _OPERATION, _PREVIOUS, _HASH = (
-    *(COLUMNS.index(name) for name in ("sequence", "at", "operation", "previous_hash")),
-    len(COLUMNS),
-)
-_SELECTED = ", ".join(f"CAST({name} AS TEXT)" if name in ("at", "operation") else name for name in (*COLUMNS, "hash"))
+_SEQUENCE, _AT, _OPERATION = (COLUMNS.index(name) for name in ("sequence", "at", "operation"))
 
 type Row = tuple[Any, ...]
 
 
-class Kind(StrEnum):
-    CHANGED = "changed"
-    MISSING = "missing"
-    ADDED = "added"
-    REORDERED = "reordered"
-    CUT_OFF = "cut off at the end"
-
-
-@dataclass(frozen=True)
-class Flaw:
-    """The first event that breaks the chain, and how."""
-
-    sequence: int
-    kind: Kind
-    message: str
-
-
 @dataclass(frozen=True)
 class Verdict:
-    """`count` events held, the last of them numbered `sequence` with `hash`; `flaw` is what stopped the walk."""
+    """`count` events held, from `first` on, the last of them numbered `sequence` with `hash`.
 
+    `flaw` is what stopped the walk.
+    """
+
+    first: int
     count: int
     sequence: int
     hash: str
     flaw: Flaw | None = None
 
 
-class _Broken(Exception):
-    def __init__(self, sequence: int, kind: Kind, message: str) -> None:
-        self.flaw = Flaw(sequence, kind, message)
+def verify(
+    from_sequence: int | None = None,
+    to_sequence: int | None = None,
+    *,
+    checkpoints: Iterable[Mapping[str, Any]] = (),
+    keys: Keys | None = None,
+) -> Verdict:
+    """Walk the chain from event `from_sequence` to event `to_sequence`, in constant memory.
 
-
-def verify(from_sequence: int | None = None) -> Verdict:
-    """Walk the chain from event `from_sequence` (from the first one if None) to its end, in constant memory.
-
-    Events may be recorded meanwhile: the walk ends at the head as it was when it began.
+    Without them from the last cut (or the first event) to the end, which is the head as it was when the walk began:
+    events may be recorded meanwhile. Compares the events with the checkpoints that the database holds and with those
+    given, whose signatures the caller has checked. Trusts the console's own keys unless others are given.
     """
-    start = max(from_sequence or 1, 1)
-    sequence, hash, count = start - 1, GENESIS, 0
-    try:
-        hash = _hash_before(start)
-        end, end_hash = _head()
-        for row in _rows(start, end):
-            _check(row, sequence, hash)
-            sequence, hash, count = row[_SEQUENCE], row[_HASH], count + 1
-        _check_end(sequence, hash, end, end_hash, empty=count == 0)
-    except _Broken as broken:
-        return Verdict(count, sequence, hash, broken.flaw)
-    return Verdict(count, sequence, hash)
+    while True:
+        cut = Cut.objects.order_by("-sequence").first()
+        verdict = _Verification(cut, from_sequence, to_sequence, checkpoints, keys or trusted_keys()).verdict()
+        if verdict.flaw is None or Cut.objects.order_by("-sequence").first() == cut:
+            return verdict
 
 
-def _check(row: Row, previous: int, previous_hash: str) -> None:
-    """Raises unless `row` is the untouched event that follows the event `previous`."""
-    sequence, expected = row[_SEQUENCE], previous + 1
-    if sequence != expected:
-        gone = _events(expected, sequence - 1).capitalize()
-        raise _Broken(expected, Kind.MISSING, f"{gone} missing; the next one there is event {sequence}.")
-    if _recomputed(row) != row[_HASH]:
-        origin = _origin(row)
-        if origin is not None:
-            raise _Broken(
-                sequence, Kind.REORDERED, f"Event {sequence} is out of order: it was recorded as event {origin}."
+class _Verification:
+    def __init__(
+        self,
+        cut: Cut | None,
+        from_sequence: int | None,
+        to_sequence: int | None,
+        checkpoints: Iterable[Mapping[str, Any]],
+        keys: Keys,
+    ) -> None:
+        self._cut, self._keys, self._given, self._to = cut, keys, checkpoints, to_sequence
+        self._start = max(from_sequence or 1, cut.sequence + 1 if cut else 1)
+
+    def verdict(self) -> Verdict:
+        walk = Walk(self._start - 1)
+        try:
+            self._require_cut()
+            # Before the head is read: it is never older than a checkpoint.
+            checkpoints = self._checkpoints()
+            end, end_hash = head()
+            walk = Walk(self._start - 1, self._hash_before(), checkpoints, _find)
+            last = end if self._to is None else min(end, self._to)
+            for row in read_rows(self._start, last):
+                walk.follow(row)
+            if walk.sequence < last:
+                gone = events(walk.sequence + 1, last)
+                raise Broken(walk.sequence + 1, Kind.CUT_OFF, f"The log is cut off at the end: {gone} missing.")
+            if self._to is None:
+                _check_end(walk, end, end_hash)
+                walk.end()
+        except Broken as broken:
+            return Verdict(self._start, walk.count, walk.sequence, walk.hash, broken.flaw)
+        return Verdict(self._start, walk.count, walk.sequence, walk.hash)
+
+    def _require_cut(self) -> None:
+        if self._cut and (trouble := self._keys.trouble("cut", self._cut.facts)):
+            raise Broken(
+                self._cut.first,
+                Kind.MISSING,
+                f"Events up to {self._cut.sequence} were cut away, and the cut {trouble}.",
             )
-        raise _Broken(
-            sequence, Kind.CHANGED, f"Event {sequence} was changed: its columns no longer give the hash it carries."
-        )
-    if row[_PREVIOUS] == previous_hash:
-        return
-    if sequence == 1:
-        raise _Broken(1, Kind.CHANGED, "Event 1 was changed: it does not begin the chain.")
-    raise _Broken(
-        previous,
-        Kind.ADDED,
-        f"Event {previous} was put in another's place: event {sequence} continues a different one.",
-    )
+
+    def _checkpoints(self) -> Sequence[Mapping[str, Any]]:
+        own = [row.facts for row in Checkpoint.objects.filter(sequence__gte=self._start - 1).order_by("sequence", "pk")]
+        for facts in own:
+            require_checkpoint(facts, self._keys)
+        mine = [*self._given, *own]
+        return [facts for facts in mine if self._start <= facts["sequence"] + 1 <= (self._to or facts["sequence"]) + 1]
+
+    def _hash_before(self) -> str:
+        if self._start == 1:
+            return GENESIS
+        if self._cut and self._start == self._cut.sequence + 1:
+            return self._cut.hash
+        before = _one("SELECT hash FROM audit_event WHERE sequence = %s", self._start - 1)
+        if before is None:
+            number = self._start - 1
+            raise Broken(number, Kind.MISSING, f"Event {number}, which the walk would continue, is missing.")
+        return str(before[0])
 
 
-def _check_end(sequence: int, hash: str, end: int, end_hash: str, *, empty: bool) -> None:
-    if sequence < end:
-        gone = _events(sequence + 1, end)
-        raise _Broken(sequence + 1, Kind.CUT_OFF, f"The log is cut off at the end: {gone} missing.")
-    if sequence == end and hash != end_hash:
-        raise _Broken(
+def _check_end(walk: Walk, end: int, end_hash: str) -> None:
+    sequence = walk.sequence
+    if sequence == end and walk.hash != end_hash:
+        raise Broken(
             sequence,
             Kind.ADDED,
             f"Event {sequence} was put in another's place: the head of the chain carries a different hash.",
         )
-    if empty and sequence > end:
-        raise _Broken(sequence + 1, Kind.MISSING, f"There is no event {sequence + 1}: the chain ends with event {end}.")
+    if walk.count == 0 and sequence > end:
+        raise Broken(sequence + 1, Kind.MISSING, f"There is no event {sequence + 1}: the chain ends with event {end}.")
     # In one statement, since the head moves while others record.
     beyond = _one("SELECT min(sequence) FROM audit_event WHERE sequence > (SELECT sequence FROM audit_head)")
     if beyond and beyond[0]:
-        raise _Broken(
-            beyond[0], Kind.ADDED, f"Event {beyond[0]} was added: the chain ends before it, as its head says."
-        )
+        raise Broken(beyond[0], Kind.ADDED, f"Event {beyond[0]} was added: the chain ends before it, as its head says.")
 
 
-def _head() -> tuple[int, str]:
+def head() -> tuple[int, str]:
     head = _one("SELECT sequence, hash FROM audit_head")
     if head is None:
-        raise _Broken(0, Kind.MISSING, "The head of the chain is missing from the table audit_head.")
+        raise Broken(0, Kind.MISSING, "The head of the chain is missing from the table audit_head.")
     return head[0], head[1]
 
 
-def _hash_before(start: int) -> str:
-    if start == 1:
-        return GENESIS
-    before = _one("SELECT hash FROM audit_event WHERE sequence = %s", start - 1)
-    if before is None:
-        raise _Broken(start - 1, Kind.MISSING, f"Event {start - 1}, which the walk would continue, is missing.")
-    return str(before[0])
+def _find(hash: str) -> int | None:
+    found = _one("SELECT sequence FROM audit_event WHERE hash = %s", hash)
+    return int(found[0]) if found else None
 
 
-def _rows(start: int, end: int) -> Iterator[Row]:
-    """The rows `start` to `end` as they are stored, fetched in batches so that no reader stays open."""
+def read_rows(start: int, end: int) -> Iterator[Row]:
+    """The events `start` to `end` as they are hashed, and their hashes.
+
+    Fetched in batches, so that no reader stays open. Raises Broken at a row that can't be read.
+    """
     batch = BATCH
     while start <= end:
         try:
             rows = _fetch(start, end, batch)
         except (DatabaseError, ValueError) as error:
             if batch == 1:
-                raise _Broken(
+                raise Broken(
                     start, Kind.CHANGED, f"Event {start} or one soon after it can't be read any more: {error}."
                 ) from None
             batch = 1  # the sound rows before the unreadable one first
@@ -156,13 +169,34 @@ def _rows(start: int, end: int) -> Iterator[Row]:
 
 
 def _fetch(start: int, end: int, limit: int) -> list[Row]:
+    postgresql = connection.vendor == "postgresql"
+    columns = _ON_POSTGRESQL if postgresql else _ON_SQLITE
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT {_SELECTED} FROM audit_event WHERE sequence BETWEEN %s AND %s ORDER BY sequence LIMIT %s",
+            f"SELECT {columns} FROM audit_event WHERE sequence BETWEEN %s AND %s ORDER BY sequence LIMIT %s",
             [start, end, limit],
         )
         rows: list[Row] = cursor.fetchall()
-        return rows
+    return rows if postgresql else [_as_hashed(row) for row in rows]
+
+
+_NAMES = (*COLUMNS, "hash")
+_ON_SQLITE = ", ".join(f"CAST({name} AS TEXT)" if name in ("at", "operation") else name for name in _NAMES)
+_ON_POSTGRESQL = ", ".join(
+    {
+        "at": """to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')""",
+        "operation": "operation::text",
+    }.get(name, name)
+    for name in _NAMES
+)
+
+
+def _as_hashed(row: Row) -> Row:
+    values = list(row)
+    values[_AT] = stored_time_text(row[_AT]) if row[_AT] else row[_AT]
+    if row[_OPERATION] is not None:
+        values[_OPERATION] = stored_operation_text(row[_OPERATION])
+    return tuple(values)
 
 
 def _one(sql: str, *parameters: str | int) -> Row | None:
@@ -170,28 +204,3 @@ def _one(sql: str, *parameters: str | int) -> Row | None:
         cursor.execute(sql, parameters)
         row: Row | None = cursor.fetchone()
         return row
-
-
-def _recomputed(row: Row, sequence: int | None = None) -> str | None:
-    """The hash that the stored columns give, or None where they can't even be written canonically."""
-    values: list[Value] = list(row[:_HASH])
-    try:
-        values[_AT] = stored_time_text(row[_AT])
-        values[_OPERATION] = operation_text(row[_OPERATION])
-        values[_SEQUENCE] = row[_SEQUENCE] if sequence is None else sequence
-        return event_hash(values)
-    except (TypeError, ValueError, AttributeError):
-        return None
-
-
-def _origin(row: Row) -> int | None:
-    """The number under which this row was recorded, if only its number differs from then."""
-    here = row[_SEQUENCE]
-    candidates = [*range(max(here - NEIGHBOURHOOD, 1), here + NEIGHBOURHOOD)]
-    if before := _one("SELECT sequence FROM audit_event WHERE hash = %s", row[_PREVIOUS]):
-        candidates.insert(0, before[0] + 1)
-    return next((number for number in candidates if _recomputed(row, number) == row[_HASH]), None)
-
-
-def _events(first: int, last: int) -> str:
-    return f"event {first} is" if first == last else f"events {first} to {last} are"

@@ -18,3 +18,9 @@ def harmless(text: str) -> str:
 def _escape(character: str) -> str:
     code = ord(character)
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def safe_cell(text: str) -> str:
+    """Text that a spreadsheet takes for text: a formula would run on the machine of whoever opens the file."""
+    harmful = text.lstrip(" ").startswith(("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"))
+    return ("'" if harmful else "") + harmless(text)

@@ -15,7 +15,7 @@ from audit.actions import Action
 from audit.actors import Actor
 from audit.canonical import COLUMNS, Value, event_hash, operation_text, time_text
 from audit.context import RequestContext, current
-from audit.models import Event, Head
+from audit.models import Head
 from audit.redaction import safe_data, safe_text
 
 
@@ -94,11 +94,11 @@ def _chained(middles: Iterable[list[Value]], head: Head, at: str) -> list[list[A
     return rows
 
 
-_INSERT = f"INSERT INTO {Event._meta.db_table} ({', '.join(COLUMNS)}, hash) VALUES ({', '.join(['%s'] * 17)})"
+_INSERT = f"INSERT INTO {{}} ({', '.join(COLUMNS)}, hash) VALUES ({', '.join(['%s'] * 17)})"
 _AT, _OPERATION = COLUMNS.index("at"), COLUMNS.index("operation")
 
 
-def _insert(rows: list[list[Any]], at: Any) -> None:
+def _insert(rows: list[list[Any]], at: Any, table: str = "audit_event") -> None:
     """By hand: `bulk_create` takes several times as long, and every bulk disconnection waits for this."""
     parameters = []
     for row in rows:
@@ -108,4 +108,4 @@ def _insert(rows: list[list[Any]], at: Any) -> None:
             stored[_OPERATION] = stored[_OPERATION].replace("-", "")
         parameters.append(stored)
     with connection.cursor() as cursor:
-        cursor.executemany(_INSERT, parameters)
+        cursor.executemany(_INSERT.format(table), parameters)

@@ -1,7 +1,7 @@
 """`python -m bench [NAME…]`: measures, prints a line for each figure, and exits 1 where one misses its bound.
 
 QUICK=1: about a minute, with fewer rounds and bounds twice as loose, for a machine that does other things too.
-DATABASE_URL: the bulk figures once more, on a new database of that PostgreSQL server.
+DATABASE_URL: the figures that hang on the database once more, on a new database of that PostgreSQL server.
 """
 
 import argparse
@@ -11,11 +11,11 @@ import sys
 
 from bench.databases import ROOT, fresh_data
 
-NAMES = ("bulk", "click", "readings", "pages", "pacing", "keys", "relay")
+NAMES = ("bulk", "click", "readings", "pages", "pacing", "keys", "relay", "audit_append")
 #: Those that need other applications beside the console's.
 SETTINGS = {"keys": "bench.settings"}
 #: Those whose cost is mostly the database's.
-ON_POSTGRESQL = {"bulk"}
+ON_POSTGRESQL = {"bulk", "audit_append"}
 
 
 def main() -> int:

@@ -9,6 +9,7 @@ import dj_database_url
 from cryptography.fernet import Fernet
 from django.utils.csp import CSP
 
+from audit.signing import new_signing_key, signing_keys
 from console import bundled_redis
 from console.environment import (
     PROBLEMS,
@@ -127,6 +128,15 @@ CONSOLE_API_KEY_PEPPERS = setting(
     _peppers,
     secret=True,
 ) or _peppers(_made_secret("api_key_peppers", random_text))
+
+CONSOLE_AUDIT_SIGNING_KEYS = setting(
+    "CONSOLE_AUDIT_SIGNING_KEYS",
+    "",
+    "the Ed25519 keys that sign checkpoints and files of the audit log (32 bytes, URL-safe base64), newest first, with "
+    "commas between; empty: made in the data folder",
+    signing_keys,
+    secret=True,
+) or signing_keys(_made_secret("audit_signing_keys", new_signing_key))
 
 # --- The web -----------------------------------------------------------------------------------------------------
 _origin = urlsplit(CONSOLE_URL)
@@ -330,6 +340,60 @@ CONSOLE_API_KEY_LONGEST_DAYS = setting(
     "CONSOLE_API_KEY_LONGEST_DAYS", "365", "days that an API key may be valid at the most", whole(1, 3650)
 )
 
+# --- The audit log taken away ------------------------------------------------------------------------------------
+
+
+def _folder(value: str) -> Path | None:
+    return BASE_DIR / Path(value).expanduser() if value else None
+
+
+CONSOLE_AUDIT_EXPORT_DIR = setting(
+    "CONSOLE_AUDIT_EXPORT_DIR",
+    "",
+    "the folder of exports of the audit log; several hosts share it; empty: `exports` in the data folder",
+    _folder,
+)
+CONSOLE_AUDIT_EXPORT_HOURS = setting(
+    "CONSOLE_AUDIT_EXPORT_HOURS", "24", "hours that the file of an export is kept", number(0.01, 24 * 90)
+)
+CONSOLE_AUDIT_EXPORTS_EACH = setting(
+    "CONSOLE_AUDIT_EXPORTS_EACH", "10", "exports that one person or API key may have at a time", whole(1, 1_000)
+)
+CONSOLE_AUDIT_EXPORT_MEGABYTES = setting(
+    "CONSOLE_AUDIT_EXPORT_MEGABYTES", "4096", "MB that one export may grow to", whole(1, 1_000_000)
+)
+CONSOLE_AUDIT_STREAM_DIR = setting(
+    "CONSOLE_AUDIT_STREAM_DIR",
+    "",
+    "the folder in which sinks of the audit log may write files; empty: `streams` in the data folder",
+    _folder,
+)
+CONSOLE_AUDIT_REVIEW_DAYS = setting(
+    "CONSOLE_AUDIT_REVIEW_DAYS",
+    "365",
+    "days after which an event that nobody has reviewed is no longer listed as such",
+    whole(1, 36_500),
+)
+
+CONSOLE_AUDIT_ARCHIVE_DIR = setting(
+    "CONSOLE_AUDIT_ARCHIVE_DIR",
+    "",
+    "the folder of archives of the audit log's old events; several hosts share it; empty: `archive` in the data folder",
+    _folder,
+)
+CONSOLE_AUDIT_CHECKPOINT_FILE = setting(
+    "CONSOLE_AUDIT_CHECKPOINT_FILE",
+    "",
+    "a file to which each checkpoint of the audit log is appended, best on another machine; empty: none",
+    _folder,
+)
+CONSOLE_AUDIT_CHECKPOINT_WEBHOOK = setting(
+    "CONSOLE_AUDIT_CHECKPOINT_WEBHOOK",
+    "",
+    "the address to which each checkpoint of the audit log is posted; empty: none",
+    url("https"),
+)
+
 # --- Mail --------------------------------------------------------------------------------------------------------
 
 
@@ -466,6 +530,30 @@ CONSOLE_RETRY_FIRST = _seconds(
     "CONSOLE_RETRY_FIRST_SECONDS", "1", "before a call that never arrived is tried again", 60
 )
 CONSOLE_RETRY_MOST = _seconds("CONSOLE_RETRY_MOST_SECONDS", "60", "between two tries at the most", 3600)
+CONSOLE_AUDIT_RETRY_FIRST = _seconds(
+    "CONSOLE_AUDIT_RETRY_FIRST_SECONDS",
+    "5",
+    "before a sink that took no events is tried again; doubled each time",
+    3600,
+)
+CONSOLE_AUDIT_RETRY_MOST = _seconds(
+    "CONSOLE_AUDIT_RETRY_MOST_SECONDS", "600", "between two tries of such a sink at the most"
+)
+CONSOLE_AUDIT_CHECKPOINT = _seconds(
+    "CONSOLE_AUDIT_CHECKPOINT_SECONDS", "3600", "between two checkpoints of the audit log", 604_800
+)
+CONSOLE_AUDIT_CHECK = _seconds(
+    "CONSOLE_AUDIT_CHECK_SECONDS", "3600", "between two checks of what is new in the audit log", 604_800
+)
+CONSOLE_AUDIT_FULL_CHECK = _seconds(
+    "CONSOLE_AUDIT_FULL_CHECK_SECONDS", "86400", "between two checks of the whole audit log", 31_536_000
+)
+CONSOLE_AUDIT_CUT_EVERY = _seconds(
+    "CONSOLE_AUDIT_CUT_SECONDS",
+    "86400",
+    "between two cuts of the audit log, where events are not kept for ever",
+    31_536_000,
+)
 CONSOLE_CONFIRM_PAUSE = _seconds(
     "CONSOLE_CONFIRM_PAUSE_SECONDS", "1", "between the first readings that may confirm an outcome", 60
 )
@@ -483,6 +571,35 @@ CONSOLE_CAME_BACK_WITHIN = _seconds(
 )
 CONSOLE_KEEP_READINGS = _seconds(
     "CONSOLE_KEEP_READINGS_SECONDS", "86400", "that the list of past readings is kept", 31_536_000
+)
+
+# --- FDC3 bridges --------------------------------------------------------------------------------------------------
+CONSOLE_BRIDGE_LOOK = _seconds(
+    "CONSOLE_BRIDGE_LOOK_SECONDS", "0.5", "between two looks of a bridge's process for what it is to do", 60
+)
+CONSOLE_BRIDGE_HEARTBEAT = _seconds(
+    "CONSOLE_BRIDGE_HEARTBEAT_SECONDS",
+    "2",
+    "between two times that a bridge's process writes its agents and channels to the database",
+    600,
+)
+CONSOLE_BRIDGE_SILENCE = _seconds(
+    "CONSOLE_BRIDGE_SILENCE_SECONDS", "6", "of a bridge's process after which its list counts as unreadable", 3600
+)
+CONSOLE_BRIDGE_CONFIRM = _seconds(
+    "CONSOLE_BRIDGE_CONFIRM_SECONDS", "30", "in which a bridge must have ended what it agreed to end", 3600
+)
+CONSOLE_BRIDGE_KEY_CHECK = _seconds(
+    "CONSOLE_BRIDGE_KEY_CHECK_SECONDS",
+    "10",
+    "between two looks whether the API keys of connected desktop agents still open the bridge",
+    3600,
+)
+CONSOLE_BRIDGE_EVENTS = setting(
+    "CONSOLE_BRIDGE_EVENTS",
+    "60",
+    "events of desktop agents that a bridge records one by one in a minute; more are counted and recorded as one",
+    whole(1, 100_000),
 )
 
 # --- Words and times ---------------------------------------------------------------------------------------------

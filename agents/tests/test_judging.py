@@ -4,6 +4,7 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from django.db import OperationalError, connection
 from django.utils import timezone
 
 from agents import outcomes
@@ -254,6 +255,29 @@ def test_seen_gone_later_is_noted_once_and_changes_no_outcome(source, session, r
 def came_back(row):
     row.refresh_from_db()
     return row.came_back_as and row.came_back_as.session_id
+
+
+@pytest.mark.parametrize("state", [State.ACCEPTED, State.CONFIRMED])
+def test_what_a_dying_worker_could_not_note_the_next_reading_notes(source, session, remote, state):
+    row = make_disconnection(session, state, attempt_ended_at=database_now() - timedelta(minutes=1))
+    late = make_disconnection(make_session(source, "late"), State.STILL_CONNECTED, posts=1)
+    make_session(source, "more")
+    remote.rows = [make_row("other"), make_row("more"), make_row("s9", agentId="agent-s1", connectionId=["id0", "id1"])]
+
+    with pytest.raises(OperationalError), connection.execute_wrapper(dies_at_its_first_note):
+        read_source(source.pk)
+    read_source(source.pk)
+    read_source(source.pk)
+
+    late.refresh_from_db()
+    assert came_back(row) == "s9" and late.seen_gone_at
+    assert actions().count("disconnection.came_back") == actions().count("disconnection.seen_gone") == 1
+
+
+def dies_at_its_first_note(execute, sql, params, many, context):
+    if sql.startswith("UPDATE") and '"seen_gone_at" = ' in sql:
+        raise OperationalError("The worker is gone.")
+    return execute(sql, params, many, context)
 
 
 @pytest.mark.parametrize("state", [State.ACCEPTED, State.CONFIRMED])

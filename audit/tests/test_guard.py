@@ -70,9 +70,8 @@ def test_a_trigger_comes_back_after_migrate(name):
 
 
 def _drop(name):
-    table = "audit_head" if "head" in name else "audit_event"
     with connection.cursor() as cursor:
-        cursor.execute(f"DROP TRIGGER {name}" + ("" if SQLITE else f" ON {table}"))
+        cursor.execute(f"DROP TRIGGER {name}" + ("" if SQLITE else f" ON {triggers._POSTGRESQL[name][0]}"))
 
 
 @pytest.mark.skipif(not SQLITE, reason="only SQLite rebuilds tables")
@@ -95,9 +94,9 @@ def test_a_trigger_that_refuses_nothing_counts_as_missing():
             cursor.execute("DROP TRIGGER audit_event_no_delete")
             cursor.execute("CREATE TRIGGER audit_event_no_delete BEFORE DELETE ON audit_event BEGIN SELECT 1; END")
         else:
-            cursor.execute("ALTER TABLE audit_event DISABLE TRIGGER audit_event_no_change")
+            cursor.execute("ALTER TABLE audit_event DISABLE TRIGGER audit_event_no_delete")
 
-    assert triggers.triggers_missing() == ["audit_event_no_delete" if SQLITE else "audit_event_no_change"]
+    assert triggers.triggers_missing() == ["audit_event_no_delete"]
 
 
 @pytest.mark.skipif(SQLITE, reason="only PostgreSQL's triggers call a function")
@@ -107,4 +106,5 @@ def test_a_hollowed_function_counts_as_missing():
             "CREATE OR REPLACE FUNCTION audit_refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END'"
         )
 
-    assert set(triggers.triggers_missing()) == set(triggers._POSTGRESQL)
+    hollow = {name for name, (_, _, function) in triggers._POSTGRESQL.items() if function == "audit_refuse"}
+    assert set(triggers.triggers_missing()) == hollow

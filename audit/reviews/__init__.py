@@ -1,0 +1,1 @@
+"""Four eyes: a reviewer marks what others have done as seen."""
