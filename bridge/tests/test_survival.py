@@ -234,7 +234,7 @@ async def test_a_deep_context_reaches_no_other_agent():
 
 
 @in_a_loop
-async def test_a_source_cannot_be_forged():
+async def test_r35_a_source_cannot_be_forged():
     async with running() as server:
         one, two = await Agent.join(server.port, "A"), await Agent.join(server.port, "B")
         forged = broadcast(one, 1)
@@ -245,7 +245,7 @@ async def test_a_source_cannot_be_forged():
 
 
 @in_a_loop
-async def test_nobody_answers_for_another():
+async def test_r40_nobody_answers_for_another():
     """An answer counts only from whom was asked; a third agent that knows the uuid gets nowhere."""
     async with running() as server:
         asker, asked, third = [await Agent.join(server.port, name) for name in ("Asker", "Asked", "Third")]
