@@ -10,6 +10,7 @@ another.
 import asyncio
 import errno
 import logging
+import os
 import socket
 import time
 import traceback
@@ -120,7 +121,9 @@ class BridgeServer:
     def _bind(self) -> socket.socket:
         for port in range(self.settings.first_port, self.settings.last_port + 1):
             listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if os.name == "posix":
+                # After a restart; on Windows it would let two listen on one port.
+                listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
             try:
                 listening.bind((LOOPBACK, port))
