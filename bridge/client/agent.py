@@ -85,7 +85,7 @@ class DesktopAgent:
     ) -> None:
         self.settings = settings
         self.resolve = resolve
-        self.core = AgentCore(settings, lambda: str(uuid4()))
+        self.core = AgentCore(settings, lambda: str(uuid4()))  # R34
         #: Set while this agent is on a bridge.
         self.bridged = asyncio.Event()
         #: Set while it is on none.
