@@ -27,7 +27,8 @@ class NothingToSign(Exception):
 @transaction.atomic(durable=True)
 def make_checkpoint(*, actor: Actor) -> Checkpoint:
     """Sign where the chain stands now. Raises NothingToSign."""
-    Head.objects.select_for_update().get()
+    if not Head.objects.select_for_update().get().sequence:
+        raise NothingToSign
     signer, *older = signers()
     if not is_known(signer):
         introduce(signer)
@@ -41,8 +42,6 @@ def make_checkpoint(*, actor: Actor) -> Checkpoint:
 
 def _sign(signer: Signer, actor: Actor) -> Checkpoint:
     head = Head.objects.get()
-    if not head.sequence:
-        raise NothingToSign
     at = timezone.now()
     facts = signer.signed("checkpoint", {"sequence": head.sequence, "hash": head.hash, "at": time_text(at)})
     checkpoint = Checkpoint.objects.create(

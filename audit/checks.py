@@ -54,6 +54,8 @@ def keep_result(verdict: Verdict, *, full: bool, actor: Actor, began_at: datetim
         flaw_sequence=flaw.sequence if flaw else None,
         message=flaw.message if flaw else "",
     )
+    if flaw and flaw.sequence == 0:
+        return check  # The head itself is gone: nothing can be recorded any more.
     if flaw and not (known and (known.flaw, known.flaw_sequence) == (flaw.kind, flaw.sequence)):
         found = {"flaw": flaw.kind, "sequence": flaw.sequence, "message": flaw.message}
         record_many([Entry(Action.AUDIT_FOUND_UNSOUND, actor, AUDIT_LOG, data=found)])

@@ -143,3 +143,8 @@ class LineForm(forms.Form):
         if given.get("older") and given.get("newer") is not None:
             self.add_error(None, "An address of this page names either older or newer events, not both.")
         return given
+
+
+class SaveForm(LineForm):
+    name = forms.CharField(max_length=60, error_messages={"required": "A saved search needs a name."})
+    shared = forms.BooleanField(required=False)

@@ -61,6 +61,11 @@ def send_all(at: datetime) -> None:
             _send(Delivery.objects.get(pk=name), send, at)
 
 
+def stuck() -> list[Delivery]:
+    """The ways, of those that are set up, that have failed for a while."""
+    return list(Delivery.objects.filter(way__in=ways(), failures__gte=FAILING).order_by("way"))
+
+
 def _send(delivery: Delivery, send: Callable[[Mapping[str, Any]], None], at: datetime) -> None:
     mine = Delivery.objects.filter(pk=delivery.pk, not_before=delivery.not_before)
     for checkpoint in Checkpoint.objects.filter(pk__gt=delivery.checkpoint_id).order_by("pk")[:_MOST]:

@@ -36,8 +36,9 @@ class Found:
 
     query: Query
     bits: Bits
-    #: The number of the last event that the index holds.
+    #: The number of the last event that the index holds, and of the last one altogether.
     indexed: int
+    last: int
     exact: bool = True
 
     @property
@@ -79,15 +80,15 @@ class Found:
 def find(query: Query) -> Found | None:
     """None where the index is too far behind to be of use."""
     last = Head.objects.values_list("sequence", flat=True).get()
-    indexed = min(index.indexed(), last)
+    first = Event.objects.aggregate(Min("sequence"))["sequence__min"] or last + 1
+    indexed = min(max(index.indexed(), first - 1), last)
     if last - indexed > LONGEST_TAIL:
         return None
-    first = Event.objects.aggregate(Min("sequence"))["sequence__min"] or last + 1
     bits, exact = _indexed(query, first, indexed)
     if last > indexed:
         tail = query.events().filter(sequence__gt=indexed, sequence__lte=last).values_list("sequence", flat=True)
         _add(bits, tail)
-    found = Found(query, bits, indexed, exact)
+    found = Found(query, bits, indexed, last, exact)
     return found if exact else _made_exact(found)
 
 
@@ -97,7 +98,7 @@ def _made_exact(found: Found) -> Found:
         return found
     bits: Bits = {}
     _add(bits, found.query.events().filter(sequence__in=candidates).values_list("sequence", flat=True))
-    return Found(found.query, bits, found.indexed)
+    return Found(found.query, bits, found.indexed, found.last)
 
 
 def _add(bits: Bits, sequences: Iterable[int]) -> None:

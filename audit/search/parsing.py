@@ -36,7 +36,6 @@ FIELDS = {
 }
 #: What is never given by its beginning.
 WHOLE = {"operation", "request", "event", "after", "before"}
-_ORDER = {field: position for position, field in enumerate([*FIELDS, WORDS])}
 OUTCOMES = sorted({action.value.rpartition(".")[2] for action in Action})
 
 _TERM = re.compile(
@@ -66,14 +65,14 @@ def parse(text: str) -> Query:
 
 
 def ordered(terms: Iterable[Term]) -> Query:
-    """The same search has the same line, in whatever order its fields were given. Raises `QueryError`."""
-    kept = tuple(dict.fromkeys(sorted(terms, key=lambda term: _ORDER[term.field])))
+    """The search of these conditions. Raises `QueryError` where they are too many."""
+    query = Query.of_terms(terms)
     for field in ("after", "before"):
-        if sum(term.field == field for term in kept) > 1:
+        if len(query.of(field)) > 1:
             raise QueryError(f"A search has one “{field}” only.")
-    if len(kept) > MOST_TERMS:
+    if len(query.terms) > MOST_TERMS:
         raise QueryError(f"A search has at most {MOST_TERMS} conditions.")
-    return Query(kept)
+    return query
 
 
 def parse_values(field: str, text: str) -> list[Term]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, reduce
@@ -115,7 +116,31 @@ class Query:
     def without(self, *fields: str) -> Query:
         return Query(tuple(term for term in self.terms if term.field not in fields))
 
+    def adding(self, *terms: Term) -> Query:
+        return Query.of_terms([*self.terms, *terms])
 
+    @classmethod
+    def of_terms(cls, terms: Iterable[Term]) -> Query:
+        """The same search has the same line, in whatever order its fields were given."""
+        return cls(tuple(dict.fromkeys(sorted(terms, key=lambda term: ORDER.index(term.field)))))
+
+
+#: The order of fields in a line.
+ORDER = (
+    "actor",
+    "action",
+    "target",
+    "source",
+    "outcome",
+    "key",
+    "address",
+    "operation",
+    "request",
+    "event",
+    "after",
+    "before",
+    WORDS,
+)
 #: Fields whose conditions must hold each; of every other field one value suffices.
 EACH = {WORDS, "after", "before"}
 
@@ -146,7 +171,8 @@ class DataText(Func):
 
 def why() -> Coalesce:
     """For the database: the first of an event's texts that say why."""
-    return Coalesce(*(NullIf(DataText(key), Value("")) for key in TEXTS), Value(""))
+    nothing = Value("", output_field=TextField())
+    return Coalesce(*(NullIf(DataText(key), nothing) for key in TEXTS), nothing)
 
 
 @dataclass(frozen=True)
