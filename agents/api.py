@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from agents import services
 from agents.clock import database_now
 from agents.freshness import Freshness, ShownSource, counted, sources_with_states
+from agents.kinds import hidden_kinds
 from agents.models import AgentSession, Attempt, Disconnection, Operation
 from agents.ordering import order
 from agents.progress import Progress, progress_of
@@ -34,6 +35,12 @@ _BIGGEST = 2**63 - 1
 def _touched(key: LiveKey) -> Q:
     """Rows of the sources that the key may touch."""
     return Q() if key.all_sources else Q(source__name__in=sorted(key.sources))
+
+
+def _seen(key: LiveKey) -> Q:
+    """Of these, the sessions that it may see: each kind of source has a scope for that."""
+    hidden = hidden_kinds(key.rights)
+    return _touched(key) & ~Q(source__kind__in=hidden) if hidden else _touched(key)
 
 
 def _url(request: KeyRequest, name: str, pk: object) -> str:
@@ -103,9 +110,9 @@ class Sessions(ApiView):
         names |= {"direction": "direction", "endpoint": "endpoint"}
         filters = {lookup: wanted[name] for name, lookup in names.items() if name in wanted}
         live = wanted["state"] == "live"
-        rows = AgentSession.objects.filter(_touched(request.auth), ended_at__isnull=live, **filters).for_lists()
+        rows = AgentSession.objects.of_agents().filter(_seen(request.auth), ended_at__isnull=live, **filters)
         by = ["agent_id", "pk"] if live else ["-ended_at", "-pk"]
-        rows = rows.select_related("source")
+        rows = rows.for_lists().select_related("source")
         return Response(page(request, rows, by, lambda found: SessionShown(found, many=True).data))
 
 
@@ -116,7 +123,7 @@ class Session(ApiView):
 
     @extend_schema(operation_id="agent_session", tags=["Agent sessions"], responses=SessionShown)
     def get(self, request: KeyRequest, pk: int) -> Response:
-        rows = AgentSession.objects.filter(_touched(request.auth)).select_related("source")
+        rows = AgentSession.objects.filter(_seen(request.auth)).select_related("source")
         return Response(SessionShown(get_object_or_404(rows, pk=pk)).data)
 
 

@@ -8,6 +8,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 
 from agents.credentials import Secret
+from agents.kinds import kind_of
 from agents.models import Credential, Source
 from agents.services import clean_reason
 from agents.sources import clean_secret
@@ -60,6 +61,10 @@ class SourceForm(forms.ModelForm):  # type: ignore[type-arg]
         if contract:
             self.initial["contract"] = contract.name
             self.initial["requests_per_minute"] = contract.requests_per_minute
+        own_worker = kind_of(self.instance).own_worker
+        if own_worker:
+            self._keep_to_name(own_worker.waits())
+            return
         for name in self.KEYS:
             self.fields[name].widget = forms.PasswordInput(
                 attrs={"autocomplete": "off", "spellcheck": "false", "autocapitalize": "off"}
@@ -70,6 +75,14 @@ class SourceForm(forms.ModelForm):  # type: ignore[type-arg]
         else:
             self.fields["reading"].required = True
             self.fields["disconnecting"].help_text = "Empty: the same key does both."
+
+    def _keep_to_name(self, waits: dict[str, float]) -> None:
+        """Nobody counts its requests, no key is needed, and the waits are settings."""
+        for name in [*self.fields]:
+            if name != "name":
+                del self.fields[name]
+        for name, seconds in waits.items():
+            setattr(self.instance, name, seconds)
 
     def clean_name(self) -> str:
         name: str = self.cleaned_data["name"]
@@ -90,7 +103,7 @@ class SourceForm(forms.ModelForm):  # type: ignore[type-arg]
     @property
     def secrets(self) -> dict[Credential.Purpose, Secret]:
         """What is to be kept anew, by purpose."""
-        given = {purpose: self.cleaned_data[str(purpose)] for purpose in Credential.Purpose}
+        given = {purpose: self.cleaned_data.get(str(purpose)) for purpose in Credential.Purpose}
         if not self.instance.pk and not given[Credential.Purpose.DISCONNECTING]:
             given[Credential.Purpose.DISCONNECTING] = given[Credential.Purpose.READING]
         return {purpose: secret for purpose, secret in given.items() if secret}

@@ -44,6 +44,9 @@ class SourceState:
 
     def advice(self, source: Source) -> str:
         """What this state means and what to do about it; empty where nothing is to be done."""
+        own_worker = kind_of(source).own_worker
+        if own_worker and self.state in (Freshness.UNREACHABLE, Freshness.STALE):
+            return own_worker.advice
         return _ADVICE.get(self.state, "").format(why=source.failure or source.incomplete).strip()
 
 
@@ -125,7 +128,7 @@ def sources_with_states(at: datetime) -> list[ShownSource]:
 
 def counted(shown: list[ShownSource]) -> list[ShownSource]:
     """The same with the numbers of their live sessions, in one more query."""
-    live = AgentSession.objects.live().order_by().values_list("source")
+    live = AgentSession.objects.live().of_agents().order_by().values_list("source")
     counts = {pk: (total, closing) for pk, total, closing in live.annotate(Count("pk"), closing_too=_CLOSING)}
     return [ShownSource(each.source, each.freshness, *counts.get(each.source.pk, (0, 0))) for each in shown]
 

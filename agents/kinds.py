@@ -6,8 +6,10 @@ what follows.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
+
+from apikeys.rights import Right
 
 if TYPE_CHECKING:
     from django.forms import ModelForm
@@ -23,12 +25,14 @@ class Listing:
     """A source's whole list: the remote's own rows by session ID.
 
     `in_one_answer`: rows move between answers, so only a list of one answer proves an absence by itself.
+    `certain`: whoever lists it is what holds the sessions, so that no fault can make it short.
     `incomplete`: why absence from this list means nothing; empty where it is whole.
     """
 
     rows: dict[str, Mapping[str, Any]]
     calls: int = 1
     in_one_answer: bool = True
+    certain: bool = False
     incomplete: str = ""
 
 
@@ -124,6 +128,28 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class OwnWorker:
+    """A kind whose sources each have a process of their own, which reads and sends for them: Celery's workers leave
+    them alone. Such a source has no contract and no credentials, and its waits are settings."""
+
+    #: How long that process may say nothing before the source's list counts as unreadable.
+    silence: "Callable[[], timedelta]"
+    #: The source's waits, by their names in `Source`.
+    waits: "Callable[[], dict[str, float]]"
+    #: What to do when it has fallen silent.
+    advice: str
+
+
+@dataclass(frozen=True)
+class Fact:
+    """Something known of a session, for its page."""
+
+    label: str
+    value: str
+    url: str = ""
+
+
+@dataclass(frozen=True)
 class SourceKind:
     """One kind of source. `take_slot` is called by `read` and `test` before each of their calls to the remote."""
 
@@ -139,7 +165,8 @@ class SourceKind:
     why_not: "Callable[[AgentSession], str]"
     #: What ending this session does, for the dialog.
     impact: "Callable[[AgentSession], list[str]]"
-    test: "Callable[[Source, Callable[[], None]], Iterable[Finding]]"
+    #: One call with each credential; None where there are none.
+    test: "Callable[[Source, Callable[[], None]], Iterable[Finding]] | None"
     settings_form: "type[ModelForm[Any]]"
     #: The one-to-one field by which a source reaches the kind's own settings.
     own: str
@@ -147,6 +174,14 @@ class SourceKind:
     place: "Callable[[Source], str]"
     #: What the kind's own settings are, for the source's page: label and value.
     facts: "Callable[[Source], list[tuple[str, str]]]" = field(default=lambda source: [])
+    own_worker: OwnWorker | None = None
+    #: What one needs to see this kind's sessions, and to end them.
+    right_to_see: Right = Right.AGENT_GET
+    right_to_disconnect: Right = Right.AGENT_DISCONNECT
+    #: What more is known of a session than its columns say.
+    details: "Callable[[AgentSession], list[Fact]]" = field(default=lambda session: [])
+    #: What it says where it is confirmed.
+    proved: "Callable[[Disconnection], str]" = field(default=lambda row: "The session is gone, and that is proved.")
 
 
 _KINDS: dict[str, SourceKind] = {}
@@ -162,3 +197,8 @@ def kind_of(source: "Source") -> SourceKind:
 
 def all_kinds() -> list[SourceKind]:
     return list(_KINDS.values())
+
+
+def hidden_kinds(rights: frozenset[str]) -> list[str]:
+    """The names of those whose sessions one may not see with these rights."""
+    return [kind.name for kind in all_kinds() if kind.right_to_see not in rights]

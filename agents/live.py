@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Concatenate
 
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.http.response import HttpResponseBase
 
 from agents.clock import database_now
@@ -32,7 +32,11 @@ class Look:
         return following.show(self.request, self.etag, template, context, in_motion=in_motion, status=status)
 
     def source(self, pk: int) -> ShownSource:
-        return next(each for each in self.sources if each.source.pk == pk)
+        """Raises Http404 where one may not see it."""
+        for each in self.sources:
+            if each.source.pk == pk:
+                return each
+        raise Http404
 
 
 type LiveView[**P] = Callable[Concatenate[PageRequest, Look, P], HttpResponse]
@@ -53,6 +57,7 @@ def follows[**P](*, also: Callable[[], object] = lambda: None) -> Callable[[Live
 
 
 def _look(request: PageRequest, also: object) -> Look:
-    sources = sources_with_states(database_now())
+    rights = request.actor.rights
+    sources = [each for each in sources_with_states(database_now()) if each.kind.right_to_see in rights]
     seen = [(each.source.pk, each.freshness, each.source.failures) for each in sources]
     return Look(request, following.token(request, seen, also), sources, also)

@@ -175,6 +175,10 @@ class AgentSessionQuerySet(models.QuerySet["AgentSession"]):
     def live(self) -> AgentSessionQuerySet:
         return self.filter(ended_at=None)
 
+    def of_agents(self) -> AgentSessionQuerySet:
+        """Without parts of something, such as memberships of private channels: connections of agents alone."""
+        return self.filter(part_of="")
+
     def for_lists(self) -> AgentSessionQuerySet:
         """Without the wide columns, which no list shows."""
         return self.defer("received", "fingerprint")
@@ -195,6 +199,8 @@ class AgentSession(models.Model):
     source = models.ForeignKey(Source, models.PROTECT, related_name="sessions")
     session_id = models.CharField(max_length=255)
     agent_id = models.CharField(max_length=255)
+    #: What this is only a part of: the private channel that it is an app's membership of. Empty: an agent's connection.
+    part_of = models.CharField(max_length=255, blank=True)
     direction = models.CharField(max_length=20, blank=True)
     connection_ids = models.JSONField(default=list)
     #: The connection IDs in one text, for searching and sorting.
@@ -232,9 +238,15 @@ class AgentSession(models.Model):
             # The Sessions page, sorted by agent ID, its default.
             models.Index(fields=["agent_id", "id"], condition=Q(ended_at=None), name="session_live_by_agent"),
             # The history: ended sessions, newest first.
-            models.Index(fields=["-ended_at", "-id"], condition=Q(ended_at__isnull=False), name="session_ended_newest"),
+            models.Index(
+                fields=["-ended_at", "-id", "part_of"], condition=Q(ended_at__isnull=False), name="session_ended_newest"
+            ),
             # How many sessions each source has, and how many of them are closing, above every list.
-            models.Index(fields=["source", "closing"], condition=Q(ended_at=None), name="session_live_counted"),
+            models.Index(
+                fields=["source", "closing", "part_of"], condition=Q(ended_at=None), name="session_live_counted"
+            ),
+            # What is part of one thing: the members of a private channel.
+            models.Index(fields=["source", "part_of"], condition=~Q(part_of=""), name="session_parts"),
             # Earlier sessions of one agent.
             models.Index(fields=["source", "agent_id", "-id"], name="session_of_agent"),
         ]
@@ -253,7 +265,8 @@ class AgentSession(models.Model):
 
     @property
     def target(self) -> Target:
-        return Target("agent session", str(self.pk), f"{self.agent_id} ({self.session_id})")
+        kind = "membership" if self.part_of else "agent session"
+        return Target(kind, str(self.pk), f"{self.agent_id} ({self.session_id})")
 
 
 class Operation(models.Model):

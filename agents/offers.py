@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from agents.kinds import kind_of
 from agents.models import AgentSession, Disconnection
 from agents.services import why_not_now
 from agents.states import OPEN, State
-from apikeys.rights import Right
 from audit.actors import Actor
 
 NO_RIGHT = "You may not disconnect agents: none of your roles opens that."
@@ -47,6 +47,6 @@ def offers_for(sessions: Sequence[AgentSession], actor: Actor, at: datetime) -> 
 
 def _offer(session: AgentSession, actor: Actor, at: datetime, open_one: Disconnection | None, left_over: bool) -> Offer:
     why_not = why_not_now(session, at, open_one=open_one, left_over=left_over)
-    if Right.AGENT_DISCONNECT not in actor.rights and not (open_one or session.ended_at):
+    if kind_of(session.source).right_to_disconnect not in actor.rights and not (open_one or session.ended_at):
         why_not = NO_RIGHT
     return Offer(session, why_not, open_one)

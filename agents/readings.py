@@ -25,8 +25,9 @@ from django.db.models import F, Q
 from agents import outcomes, pacer
 from agents.bulk import Columns, insert_many, update_many
 from agents.clock import database_now
-from agents.kinds import Listing, ReadingFailed, ReadRateLimited, ReadRejected, Unreachable, kind_of
+from agents.kinds import Listing, ReadingFailed, ReadRateLimited, ReadRejected, Unreachable, all_kinds, kind_of
 from agents.models import AgentSession, Credential, Disconnection, Reading, Source
+from agents.portions import SHARED, Portion
 from agents.storable import storable
 from audit.actions import Action
 from audit.actors import CONSOLE
@@ -36,12 +37,12 @@ logger = logging.getLogger(__name__)
 _BATCH = 1000
 
 
-def due(at: datetime) -> list[int]:
-    """The sources that are to be read now."""
+def due(at: datetime, portion: Portion = SHARED) -> list[int]:
+    """The sources of this portion that are to be read now."""
     # A subquery: `exclude` across a relation would look for the purpose and the rejection on different credentials.
     rejected = Credential.objects.filter(purpose=Credential.Purpose.READING, rejected_at__isnull=False)
     return list(
-        Source.objects.filter(Q(next_reading_at=None) | Q(next_reading_at__lte=at), paused_at=None)
+        Source.objects.filter(portion.within(), Q(next_reading_at=None) | Q(next_reading_at__lte=at), paused_at=None)
         .filter(Q(reading_until=None) | Q(reading_until__lte=at))
         .exclude(pk__in=rejected.values("source"))
         .exclude(contract__blocked_until__gt=at)
@@ -224,6 +225,8 @@ def _is_decisive(source: Source, listing: Listing, known: Mapping[str, str]) -> 
     (a fault of the remote looks like that, also where other rows came instead), nor in the first reading under another
     base URL or key (`read_begun_at` is empty then).
     """
+    if listing.certain:
+        return not listing.incomplete
     if listing.incomplete or not listing.in_one_answer or source.read_begun_at is None:
         return False
     return bool(listing.rows) and len(listing.rows.keys() & known.keys()) * 2 >= len(known)
@@ -364,6 +367,25 @@ def _record_failure(source: Source, token: UUID, begun_at: datetime, failure: Re
             entries.append(Entry(Action.SOURCE_UNREACHABLE, CONSOLE, source.target, data={"why": message}))
         record_many(entries)
     return reading
+
+
+def notice_silence(at: datetime) -> None:
+    """Sources whose own worker says nothing any more can't be read, until it reads them again."""
+    for kind in all_kinds():
+        if kind.own_worker:
+            silent = Source.objects.filter(kind=kind.name, paused_at=None, unreadable_since=None)
+            for source in silent.filter(read_at__lt=at - kind.own_worker.silence()):
+                _record_silence(source, at)
+
+
+def _record_silence(source: Source, at: datetime) -> None:
+    why = "Its own process says nothing any more."
+    with transaction.atomic(durable=True):
+        silent = Source.objects.filter(pk=source.pk, read_at=source.read_at, unreadable_since=None)
+        if silent.update(unreadable_since=source.read_at, failure=why, failures=F("failures") + 1):
+            outcome = Reading.Outcome.UNREACHABLE
+            Reading.objects.create(source=source, begun_at=at, ended_at=at, outcome=outcome, calls=0, note=why)
+            record_many([Entry(Action.SOURCE_UNREACHABLE, CONSOLE, source.target, data={"why": why})])
 
 
 def stop_contract(source: Source, until: datetime, at: datetime) -> None:

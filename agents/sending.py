@@ -40,10 +40,11 @@ from agents.kinds import (
 )
 from agents.models import Attempt, Credential, Disconnection, Operation, Source
 from agents.outcomes import Verdict, advance
+from agents.portions import SHARED, Portion
 from agents.states import State
 from apikeys.checking import KIND as KEY
 from apikeys.checking import live_key
-from apikeys.rights import Right, rights_of
+from apikeys.rights import rights_of
 from audit.actions import Action
 from audit.actors import CONSOLE
 from audit.services import Entry, record_many
@@ -58,9 +59,10 @@ _draining: set[UUID] = set()
 _draining_lock = threading.Lock()
 
 
-def due_operations(at: datetime) -> list[UUID]:
+def due_operations(at: datetime, portion: Portion = SHARED) -> list[UUID]:
     """The operations that have something to send now and that this process does not send already; single ones first."""
-    due = Disconnection.objects.due(at).filter(_sendable_source(at)).order_by("operation__size", "operation_id")
+    due = Disconnection.objects.due(at).filter(_sendable_source(at), portion.within("source__"))
+    due = due.order_by("operation__size", "operation_id")
     return [pk for pk in due.values_list("operation_id", flat=True).distinct() if pk not in _draining]
 
 
@@ -70,13 +72,13 @@ def _sendable_source(at: datetime) -> Q:
     return Q(source__paused_at=None) & ~Q(source__in=rejected.values("source")) & ~blocked
 
 
-def send_operation(operation_id: UUID) -> bool:
-    """Send what is due of an operation, until nothing is; True where something was sent.
+def send_operation(operation_id: UUID, portion: Portion = SHARED) -> bool:
+    """Send what is due of an operation in this portion, until nothing is; True where something was sent.
 
     Where this process does so already, it goes on alone.
     """
     with _alone(operation_id) as alone:
-        return alone and _Drain(operation_id).run()
+        return alone and _Drain(operation_id, portion).run()
 
 
 @contextmanager
@@ -127,7 +129,8 @@ class _Result:
 
 
 class _Drain:
-    def __init__(self, operation_id: UUID) -> None:
+    def __init__(self, operation_id: UUID, portion: Portion) -> None:
+        self.portion = portion
         self.operation = Operation.objects.get(pk=operation_id)
         self.bulk = self.operation.size > 1
         self.purpose = pacer.Purpose.BULK if self.bulk else pacer.Purpose.INTERACTIVE
@@ -204,7 +207,8 @@ class _Drain:
             write_results([_call(call, row, began) for row in rows])
 
     def _due(self, at: datetime, most: int) -> list[Disconnection]:
-        due = Disconnection.objects.due(at).filter(_sendable_source(at), operation=self.operation)
+        mine = self.portion.within("source__")
+        due = Disconnection.objects.due(at).filter(_sendable_source(at), mine, operation=self.operation)
         rows = list(due.select_related("session").order_by("not_before", "requested_at", "pk")[:most])
         if not rows:
             return []
@@ -216,7 +220,7 @@ class _Drain:
 
     def _freshen(self, source: Source, at: datetime) -> float | None:
         """A task reads before it sends where the list is stale, at the reading's own pace where that fails."""
-        if source.pk in readings.due(at):
+        if source.pk in readings.due(at, self.portion):
             readings.read_source(source.pk)
         at = database_now()
         source.refresh_from_db()
@@ -242,7 +246,8 @@ class _Drain:
 
 
 def is_stale(source: Source, at: datetime) -> bool:
-    freshest: timedelta = max(settings.CONSOLE_STALE, source.polling * 2)
+    own_worker = kind_of(source).own_worker
+    freshest: timedelta = own_worker.silence() if own_worker else max(settings.CONSOLE_STALE, source.polling * 2)
     return source.read_at is None or source.read_at < at - freshest
 
 
@@ -275,14 +280,15 @@ def why_unsent(row: Disconnection, at: datetime, *, allowed: bool) -> Verdict | 
 
 def may_still(operation: Operation, *, source: Source) -> bool:
     """Whether who asked may still disconnect agents of this source, now that it is about to happen."""
+    right = kind_of(source).right_to_disconnect
     if operation.actor_kind == KEY:
         key = live_key(operation.actor_id)
-        return key is not None and Right.AGENT_DISCONNECT in key.rights and key.may_touch(source.name)
+        return key is not None and right in key.rights and key.may_touch(source.name)
     if operation.requested_by_id is None:
         return operation.actor_kind == "command line"
     # Not the person that the operation was loaded with: sending many takes long enough to be deactivated in.
     person = get_user_model().objects.get(pk=operation.requested_by_id)
-    return Right.AGENT_DISCONNECT in rights_of(person)
+    return right in rights_of(person)
 
 
 def claim(rows: list[Disconnection]) -> list[Disconnection]:

@@ -18,10 +18,10 @@ from django.utils.timezone import localtime
 from agents import outcomes, pacer
 from agents.clock import database_now
 from agents.kinds import kind_of
-from agents.models import AgentSession, Disconnection, Operation
+from agents.models import AgentSession, Disconnection, Operation, Source
 from agents.outcomes import Verdict
 from agents.states import State
-from apikeys.rights import Right, require
+from apikeys.rights import require
 from audit import nudging
 from audit.actions import Action
 from audit.actors import Actor
@@ -135,10 +135,12 @@ def request_disconnection(
 
 
 def _require_right(sessions: Sequence[AgentSession], actor: Actor) -> None:
-    if Right.AGENT_DISCONNECT not in actor.rights:
+    wanted = {kind_of(session.source).right_to_disconnect for session in sessions}
+    if wanted - actor.rights:
         with transaction.atomic(durable=True):
             record_many([Entry(Action.DISCONNECTION_NOT_ALLOWED, actor, each.target) for each in sessions[:100]])
-    require(actor, Right.AGENT_DISCONNECT)
+    for right in sorted(wanted):
+        require(actor, right)
 
 
 def _sort_out(sessions: Sequence[AgentSession], at: datetime) -> tuple[list[AgentSession], dict[int, str]]:
@@ -243,7 +245,7 @@ def _refuse_known(rows: list[Disconnection], refusals: dict[int, str], at: datet
 
 def cancel_disconnection(*, disconnection: Disconnection, actor: Actor) -> bool:
     """Take an order back before it is sent; False where it was sent, or over, already. Raises NotAllowed."""
-    require(actor, Right.AGENT_DISCONNECT)
+    require(actor, kind_of(disconnection.source).right_to_disconnect)
     still = Q(state=State.QUEUED)
     return bool(outcomes.advance([disconnection], _cancelled(actor), at=database_now(), still=still, actor=actor))
 
@@ -255,7 +257,8 @@ def _cancelled(actor: Actor) -> Verdict:
 
 def cancel_operation(*, operation: Operation, actor: Actor) -> int:
     """The same for all of an operation that is still queued; returns how many were taken back."""
-    require(actor, Right.AGENT_DISCONNECT)
+    for source in Source.objects.filter(disconnections__operation=operation).distinct():
+        require(actor, kind_of(source).right_to_disconnect)
     queued = list(operation.disconnections.filter(state=State.QUEUED))
     still = Q(state=State.QUEUED)
     return len(outcomes.advance(queued, _cancelled(actor), at=database_now(), still=still, actor=actor))

@@ -56,7 +56,8 @@ def add_source(
     source.created_at = at
     with _name_once(), transaction.atomic(durable=True):
         _validate(source)
-        source.contract = _contract(contract or source.name, requests_per_minute)
+        if kind_of(source).own_worker is None:
+            source.contract = _contract(contract or source.name, requests_per_minute)
         source.save(force_insert=True)
         _save_own(source, own)
         for purpose, secret in secrets.items():
@@ -96,7 +97,8 @@ def change_source(
     before = _settings(Source.objects.select_related("contract").get(pk=source.pk))
     with _name_once(), transaction.atomic(durable=True):
         _validate(source)
-        source.contract = _contract(contract or source.name, requests_per_minute, renamed_from=source.contract)
+        if kind_of(source).own_worker is None:
+            source.contract = _contract(contract or source.name, requests_per_minute, renamed_from=source.contract)
         source.save(update_fields=["name", "contract", "polling_seconds", "settle_seconds", "confirm_seconds"])
         _save_own(source, own)
         for purpose, secret in secrets.items():
@@ -229,7 +231,10 @@ def test_source(*, source: Source, actor: Actor) -> list[Finding]:
     """One call with each credential. One that works is no longer rejected, one that the remote turns down is."""
     require(actor, Right.SOURCE_MANAGE)
     findings = []
-    for finding in kind_of(source).test(source, lambda: _wait_for_slot(source)):
+    test = kind_of(source).test
+    if test is None:
+        raise ValidationError("There is nothing to test: this source has no credentials.")
+    for finding in test(source, lambda: _wait_for_slot(source)):
         findings.append(finding)
         if finding.refused_until:
             stop_contract(source, finding.refused_until, database_now())

@@ -8,6 +8,7 @@ from typing import Any
 from django.utils.formats import date_format
 from django.utils.timezone import localtime
 
+from agents.kinds import kind_of
 from agents.models import AgentSession, Disconnection
 from agents.progress import Progress
 from agents.states import State
@@ -184,7 +185,7 @@ def _standing(row: Disconnection) -> str:
         case State.ACCEPTED, _:
             return "The remote accepted the request. Accepted is not yet gone: the list is read until the session is."
         case State.CONFIRMED, _:
-            return f"The session is gone, and that is proved. {row.explanation}"
+            return f"{kind_of(row.source).proved(row)} {row.explanation}"
         case State.ALREADY_GONE | State.REFUSED, _ if not row.posts:
             return f"{row.explanation} Nothing was sent."
     return row.explanation

@@ -24,7 +24,7 @@ class Action(models.TextChoices):
     DISCONNECTION_CANCELLED = "disconnection.cancelled", "Cancelled"
     DISCONNECTION_CAME_BACK = "disconnection.came_back", "The agent came back with a new session"
     DISCONNECTION_SEEN_GONE = "disconnection.seen_gone", "Seen gone after the outcome was final"
-    # What was taken out of the console.
+    # What was taken out of the console, and what was kept to look for again.
     SESSIONS_EXPORTED = "sessions.exported", "Agent sessions exported"
     EXPORT_REQUESTED = "export.requested", "Export of the audit log requested"
     EXPORT_READY = "export.ready", "Export of the audit log ready"
@@ -32,6 +32,8 @@ class Action(models.TextChoices):
     EXPORT_FAILED = "export.failed", "Export of the audit log failed"
     EXPORT_CANCELLED = "export.cancelled", "Export of the audit log cancelled"
     EXPORT_EXPIRED = "export.expired", "File of an export removed"
+    SEARCH_SAVED = "search.saved", "Search of the audit log saved"
+    SEARCH_REMOVED = "search.removed", "Saved search of the audit log removed"
     # Where the audit log is sent, and who has looked at it.
     SINK_ADDED = "sink.added", "Sink of the audit log added"
     SINK_CHANGED = "sink.changed", "Sink changed"
@@ -82,6 +84,15 @@ class Action(models.TextChoices):
     APIKEY_NOT_ALLOWED = "apikey.not_allowed", "Request of an API key refused: no right"
     APIKEY_REQUEST_REFUSED = "apikey.request_refused", "Request of an API key refused"
     APIKEY_THROTTLED = "apikey.throttled", "Too many bad API keys: further ones are not recorded one by one"
+    # FDC3 bridges.
+    BRIDGE_STARTED = "bridge.started", "Bridge started"
+    BRIDGE_STOPPED = "bridge.stopped", "Bridge stopped"
+    BRIDGE_AGENT_CONNECTED = "bridge.agent_connected", "Desktop agent connected"
+    BRIDGE_AGENT_LOST = "bridge.agent_lost", "Desktop agent gone"
+    BRIDGE_AGENT_REFUSED = "bridge.agent_refused", "Desktop agent refused"
+    BRIDGE_APP_DISCONNECTED = "bridge.app_disconnected", "App disconnected from a private channel by an administrator"
+    BRIDGE_CHANNEL_ENDED = "bridge.channel_ended", "Private channel ended by an administrator"
+    BRIDGE_SUMMARISED = "bridge.summarised", "Events of a bridge, too many to be recorded one by one"
     # The audit log itself.
     AUDIT_KEY_INTRODUCED = "audit.key_introduced", "Signing key introduced"
     AUDIT_CHECKPOINT_MADE = "audit.checkpoint_made", "Checkpoint signed"

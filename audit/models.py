@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Length
 from django.db.models.lookups import Exact
+from django.utils.functional import cached_property
 
 # Their tables belong to this app.
 import audit.exports.models
@@ -97,7 +98,7 @@ class Event(models.Model):
         """The last word of the action, e.g. `confirmed`, which the style sheet gives its colour."""
         return self.action.rpartition(".")[2]
 
-    @property
+    @cached_property
     def details(self) -> dict[str, Any]:
         details: dict[str, Any] = json.loads(self.data)
         return details
@@ -315,6 +316,8 @@ class Chunk(models.Model):
     first_at = models.DateTimeField()
     last_at = models.DateTimeField()
     steady = models.BooleanField()
+    #: For each field that pages count by: the most frequent names, with how often they occur.
+    names = models.JSONField()
 
     class Meta:
         db_table = "audit_chunk"
@@ -335,3 +338,21 @@ class Indexed(models.Model):
 
     def __str__(self) -> str:
         return f"up to {self.sequence}"
+
+
+class SavedSearch(models.Model):
+    """A search under a name: its owner's own, or shared with everyone who may read the log."""
+
+    name = models.CharField(max_length=60)
+    line = models.TextField()
+    shared = models.BooleanField(default=False)
+    owner_id = models.CharField(max_length=200, editable=False)
+    owner_label = models.CharField(max_length=200, editable=False)
+    created_at = models.DateTimeField(editable=False)
+
+    class Meta:
+        db_table = "audit_saved_search"
+        constraints = [models.UniqueConstraint(fields=["owner_id", "name"], name="audit_saved_search_name")]
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,37 +1,73 @@
-"""Pages of the audit log by sequence: as quick at its far end as at its beginning, and never a count."""
+"""Pages of the audit log by sequence: as quick at its far end as at its beginning, and never an offset."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from audit.models import Event, EventQuerySet
+from audit.search import Query
+from audit.search.find import LOOKED_AT, Found
+from audit.search.query import why
 
 PAGE = 50
 
 
 @dataclass(frozen=True)
 class Page:
-    """Newest first. `older` and `newer` are the values that lead to the next pages, None at an end."""
+    """Newest first. `older` and `newer` are the values that lead to the next pages, None at an end.
+
+    `unfinished`: not all that may match was looked at; the next page goes on there.
+    """
 
     events: list[Event]
     older: int | None
     newer: int | None
+    unfinished: bool = False
 
 
-def page_of(events: EventQuerySet, *, older: int | None = None, newer: int | None = None) -> Page:
+def page_of(query: Query, found: Found | None, *, older: int | None = None, newer: int | None = None) -> Page:
     """The page just before event `older`, or just after event `newer`, or the newest."""
     if newer is not None:
-        ascending = list(events.filter(sequence__gt=newer).order_by("sequence")[: PAGE + 1])
-        if len(ascending) > PAGE:
-            found = ascending[PAGE - 1 :: -1]
-            return Page(found, found[-1].sequence, found[0].sequence)
+        ascending = _Looked(query, _numbers(query, found, newer=newer))
+        if len(ascending.events) > PAGE:
+            shown = ascending.events[PAGE - 1 :: -1]
+            return Page(shown, shown[-1].sequence, shown[0].sequence)
         # Fewer than a page are newer, so that the newest page holds them all.
-    elif older is not None:
-        found = list(events.filter(sequence__lt=older).order_by("-sequence")[: PAGE + 1])
-        return Page(found[:PAGE], _rest(found), found[0].sequence if found else older - 1)
-    found = list(events.order_by("-sequence")[: PAGE + 1])
-    return Page(found[:PAGE], _rest(found), None)
+        older = None
+    looked = _Looked(query, _numbers(query, found, older=older))
+    shown = looked.events[:PAGE]
+    further = shown[-1].sequence if len(looked.events) > PAGE else looked.stopped_at
+    first = shown[0].sequence if shown else (older or 1) - 1
+    return Page(shown, further, first if older is not None else None, unfinished=looked.stopped_at is not None)
 
 
-def _rest(found: list[Event]) -> int | None:
-    return found[PAGE - 1].sequence if len(found) > PAGE else None
+def _numbers(query: Query, found: Found | None, *, older: int | None = None, newer: int | None = None) -> Iterator[int]:
+    """Of events that may match. Without the index, as far behind as it may be, the database looks for them."""
+    if found is not None:
+        return found.newest(older) if newer is None else found.oldest(newer)
+    events = query.events().values_list("sequence", flat=True)
+    if newer is not None:
+        return iter(events.filter(sequence__gt=newer).order_by("sequence")[: PAGE + 1])
+    return iter((events.filter(sequence__lt=older) if older is not None else events)[: PAGE + 1])
+
+
+def _shown(query: Query) -> EventQuerySet:
+    return query.events().for_lists().annotate(why=why())
+
+
+class _Looked:
+    """The first events that match out of those that may; `stopped_at`: where too many had been in vain."""
+
+    def __init__(self, query: Query, numbers: Iterator[int]) -> None:
+        self.events: list[Event] = []
+        self.stopped_at: int | None = None
+        looked = 0
+        while len(self.events) <= PAGE and (batch := list(islice(numbers, max(PAGE + 1, looked)))):
+            looked += len(batch)
+            matching = {each.sequence: each for each in _shown(query).filter(sequence__in=batch)}
+            self.events += [matching[number] for number in batch if number in matching]
+            if looked >= LOOKED_AT and len(self.events) <= PAGE:
+                self.stopped_at = batch[-1]
+                return

@@ -11,7 +11,7 @@ import sys
 
 from bench.databases import ROOT, fresh_data
 
-NAMES = ("bulk", "click", "readings", "pages", "pacing", "keys", "audit_append")
+NAMES = ("bulk", "click", "readings", "pages", "pacing", "keys", "relay", "audit_append")
 #: Those that need other applications beside the console's.
 SETTINGS = {"keys": "bench.settings"}
 #: Those whose cost is mostly the database's.

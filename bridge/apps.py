@@ -6,6 +6,10 @@ class BridgeConfig(AppConfig):
     verbose_name = "FDC3 bridge"
 
     def ready(self) -> None:
+        from agents.kinds import register
+        from bridge.kind import BRIDGE
+
+        register(BRIDGE)
         _register_scopes()
 
 

@@ -1,6 +1,14 @@
-"""`/livez`: this process answers. `/readyz`: the whole console can do its work, else what is wrong."""
+"""The console's own parts, and in what state each is.
+
+`/livez`: this process answers. `/readyz`: the whole console can do its work, else what is wrong, in words that anybody
+may read. `/health/`: the same with names and times, for people who are signed in. A part that is to be seen there adds
+a function to `PARTS`.
+"""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
 
 from django.conf import settings
 from django.db import DatabaseError, connection
@@ -10,9 +18,40 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from audit.checks import standing_flaw
+from agents.live import Look, follows
+from apikeys.pages import PageRequest, require_right
+from apikeys.rights import Right
+from audit.checks import last_sound, standing_flaw
+from audit.models import Head
+from audit.streams.models import Sink
 from audit.triggers import triggers_missing
+from bridge.models import BridgeProcess
 from console import broker, heartbeats
+
+
+class State(StrEnum):
+    """`trouble` keeps the console from its work, so that `/readyz` says it; `silent` wants a look."""
+
+    WORKS = "works"
+    SILENT = "silent"
+    TROUBLE = "trouble"
+
+    @property
+    def look(self) -> str:
+        """What the style sheet calls it."""
+        return {State.WORKS: "ok", State.SILENT: "warn", State.TROUBLE: "bad"}[self]
+
+
+@dataclass(frozen=True)
+class Part:
+    """`key` is what `/readyz` calls it, `public` what it says of a trouble; `text` is for people signed in."""
+
+    key: str
+    label: str
+    state: State
+    text: str
+    public: str = ""
+    at: datetime | None = None
 
 
 @never_cache
@@ -24,42 +63,105 @@ def livez(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    wrong = dict(_what_is_wrong())
+    wrong = {part.key: part.public for part in parts() if part.state == State.TROUBLE}
     response = JsonResponse({"ready": not wrong, "wrong": wrong}, status=503 if wrong else 200)
     # Asked every few seconds; Django would log each 503 as an error.
     response._has_been_logged = True  # type: ignore[attr-defined]
     return response
 
 
-def _what_is_wrong() -> Iterator[tuple[str, str]]:
-    """Names and words only: anybody may ask, so no address, path or error text of ours is told."""
-    if broker.trouble():
-        yield "redis", "Redis does not answer."
-    for name, look in DATABASE_LOOKS.items():
+def parts() -> list[Part]:
+    """Every part, as far as the database can be asked."""
+    found = [_redis()]
+    for look in PARTS:
         try:
-            trouble = look()
+            found += look()
         except DatabaseError:
-            yield "database", "The database does not answer."
-            return
-        if trouble:
-            yield name, trouble
+            trouble = "The database does not answer."
+            return [*found, Part("database", "Database", State.TROUBLE, trouble, trouble)]
+    return found
 
 
-def _migrations() -> str | None:
+@require_right(Right.SOURCE_GET)
+@require_safe
+@follows(also=parts)
+def page(request: PageRequest, look: Look) -> HttpResponse:
+    context = {"parts": look.also, "troubles": [part for part in look.also if part.state == State.TROUBLE]}
+    return look.render("console/health.html", context, in_motion=False)
+
+
+def _redis() -> Part:
+    if broker.trouble():
+        text = "It does not answer. Workers go on with what they find by themselves, up to two seconds later."
+        return Part("redis", "Redis", State.TROUBLE, text, "Redis does not answer.")
+    return Part("redis", "Redis", State.WORKS, "answers")
+
+
+def _database() -> Iterator[Part]:
     executor = MigrationExecutor(connection)
     waiting = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    return f"{len(waiting)} migrations are not applied." if waiting else None
+    text = f"{connection.display_name}, all migrations applied"
+    yield Part("database", "Database", State.WORKS, text)
+    if waiting:
+        text = f"{len(waiting)} migrations are not applied."
+        yield Part("migrations", "Migrations", State.TROUBLE, f"{text} Run manage.py migrate.", text)
 
 
-def _worker() -> str | None:
+def _workers() -> Iterator[Part]:
     since = timezone.now() - settings.CONSOLE_HEARTBEAT_SILENCE
-    return None if heartbeats.any_worker_since(since) else "No worker has shown a sign of life lately."
+    for name, at in heartbeats.of_workers():
+        host = name.removeprefix(heartbeats.WORKER)
+        if at >= since:
+            yield Part("worker", "Worker", State.WORKS, host, at=at)
+        else:
+            yield Part("worker", "Worker", State.SILENT, f"{host} shows no sign of life; forgotten after a day.", at=at)
+    if not heartbeats.any_worker_since(since):
+        text = "Nothing is read and nothing is sent until one runs."
+        yield Part("worker", "Worker", State.TROUBLE, text, "No worker has shown a sign of life lately.")
 
 
-def _audit() -> str | None:
-    if standing_flaw():
-        return "The audit log does not hold."
-    return "The audit log's triggers are missing." if triggers_missing() else None
+def _bridges() -> Iterator[Part]:
+    for process in BridgeProcess.objects.select_related("source").order_by("source__name"):
+        label, at = f"Bridge {process.source.name}", process.beat_at
+        if process.is_alive(timezone.now() - settings.CONSOLE_HEARTBEAT_SILENCE):
+            yield Part("bridge", label, State.WORKS, f"{process.name}, {process.address}", at=at)
+        elif process.token:
+            yield Part("bridge", label, State.SILENT, "No sign of life: its list can't be read.", at=at)
+        else:
+            yield Part("bridge", label, State.SILENT, "It was stopped.", at=at)
 
 
-DATABASE_LOOKS: dict[str, Callable[[], str | None]] = {"migrations": _migrations, "worker": _worker, "audit": _audit}
+def _beat() -> Iterator[Part]:
+    at = heartbeats.last(heartbeats.BEAT)
+    if at and at >= timezone.now() - settings.CONSOLE_HEARTBEAT_SILENCE:
+        yield Part("beat", "Scheduler", State.WORKS, "sends what is due by the clock", at=at)
+    else:
+        text = "No sign of life. Reminders and cleaning up wait; readings and disconnections don't need it."
+        yield Part("beat", "Scheduler", State.SILENT, text, at=at)
+
+
+def _audit() -> Iterator[Part]:
+    if flaw := standing_flaw():
+        yield Part("audit", "Audit log", State.TROUBLE, flaw.message, "The audit log does not hold.", flaw.ended_at)
+    elif triggers_missing():
+        text = "Its triggers are missing: until the next migrate, the database itself would not refuse to change it."
+        yield Part("audit", "Audit log", State.TROUBLE, text, "The audit log's triggers are missing.")
+    else:
+        newest = Head.objects.values_list("sequence", flat=True).get()
+        check = last_sound()
+        words = f"guarded, and sound at the last check, up to event {check.sequence}" if check else "guarded"
+        at = check.ended_at if check else None
+        yield Part("audit", "Audit log", State.WORKS, f"{words}; event {newest} is the newest", at=at)
+
+
+def _sinks() -> Iterator[Part]:
+    for sink in Sink.objects.order_by("name"):
+        if sink.paused_at:
+            yield Part("sink", f"Sink {sink}", State.SILENT, "paused", at=sink.sent_at)
+        elif sink.failures:
+            yield Part("sink", f"Sink {sink}", State.SILENT, sink.last_error, at=sink.sent_at)
+        else:
+            yield Part("sink", f"Sink {sink}", State.WORKS, "takes events", at=sink.sent_at)
+
+
+PARTS: list[Callable[[], Iterator[Part]]] = [_database, _workers, _bridges, _beat, _audit, _sinks]

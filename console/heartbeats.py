@@ -35,5 +35,9 @@ def any_worker_since(moment: datetime) -> bool:
     return Heartbeat.objects.filter(name__startswith=WORKER, at__gte=moment).exists()
 
 
+def of_workers() -> list[tuple[str, datetime]]:
+    return list(Heartbeat.objects.filter(name__startswith=WORKER).order_by("name").values_list("name", "at"))
+
+
 def forget_old() -> None:
     Heartbeat.objects.filter(at__lt=timezone.now() - FORGET_AFTER).delete()

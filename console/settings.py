@@ -573,6 +573,35 @@ CONSOLE_KEEP_READINGS = _seconds(
     "CONSOLE_KEEP_READINGS_SECONDS", "86400", "that the list of past readings is kept", 31_536_000
 )
 
+# --- FDC3 bridges --------------------------------------------------------------------------------------------------
+CONSOLE_BRIDGE_LOOK = _seconds(
+    "CONSOLE_BRIDGE_LOOK_SECONDS", "0.5", "between two looks of a bridge's process for what it is to do", 60
+)
+CONSOLE_BRIDGE_HEARTBEAT = _seconds(
+    "CONSOLE_BRIDGE_HEARTBEAT_SECONDS",
+    "2",
+    "between two times that a bridge's process writes its agents and channels to the database",
+    600,
+)
+CONSOLE_BRIDGE_SILENCE = _seconds(
+    "CONSOLE_BRIDGE_SILENCE_SECONDS", "6", "of a bridge's process after which its list counts as unreadable", 3600
+)
+CONSOLE_BRIDGE_CONFIRM = _seconds(
+    "CONSOLE_BRIDGE_CONFIRM_SECONDS", "30", "in which a bridge must have ended what it agreed to end", 3600
+)
+CONSOLE_BRIDGE_KEY_CHECK = _seconds(
+    "CONSOLE_BRIDGE_KEY_CHECK_SECONDS",
+    "10",
+    "between two looks whether the API keys of connected desktop agents still open the bridge",
+    3600,
+)
+CONSOLE_BRIDGE_EVENTS = setting(
+    "CONSOLE_BRIDGE_EVENTS",
+    "60",
+    "events of desktop agents that a bridge records one by one in a minute; more are counted and recorded as one",
+    whole(1, 100_000),
+)
+
 # --- Words and times ---------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en-gb"
 USE_I18N = True

@@ -15,9 +15,9 @@ from agents.sources import add_source, change_source, pause_source, resume_sourc
 from agents.tests.make import ALICE, KEY, VIEWER, Purpose, actions, make_source
 from agents.webconnect.forms import WebConnectForm
 from agents.webconnect.models import WebConnectSource
-from agents.webconnect.tests.scripted import Scripted, always, answer
 from apikeys.rights import NotAllowed
 from audit.models import Event
+from audit.tests.scripted import Scripted, always, answer
 
 LIST = b'{"totalSize": 3, "status": []}'
 

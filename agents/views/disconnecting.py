@@ -16,16 +16,17 @@ from agents.kinds import kind_of
 from agents.models import AgentSession
 from agents.offers import offers_for
 from agents.sending import is_stale
-from apikeys.pages import PageRequest, require_right
-from apikeys.rights import Right
+from apikeys.pages import PageRequest, require_sign_in
+from apikeys.rights import require
 
 
 @never_cache
 @vary_on_headers("HX-Request", "HX-Target")
-@require_right(Right.AGENT_DISCONNECT)
+@require_sign_in
 @require_http_methods(["GET", "HEAD", "POST"])
 def disconnect(request: PageRequest, pk: int) -> HttpResponse:
     session = get_object_or_404(AgentSession.objects.select_related("source__contract"), pk=pk)
+    require(request.actor, kind_of(session.source).right_to_disconnect)
     if request.method != "POST":
         return _ask(request, session, ReasonForm())
     form = ReasonForm(request.POST)

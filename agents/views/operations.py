@@ -15,7 +15,7 @@ from agents.models import Disconnection, Operation
 from agents.progress import Progress, parts_of, progress_of
 from agents.states import State
 from agents.story import Step, deadline_of, notes_on, story_of, summary_of, summary_of_many
-from apikeys.pages import PageRequest, require_right
+from apikeys.pages import PageRequest, require_right, require_sign_in
 from apikeys.rights import Right
 from audit.actions import Action
 from audit.models import Event
@@ -54,7 +54,7 @@ def operation(request: PageRequest, look: Look, pk: UUID) -> HttpResponse:
         "state": State(one.state) if one else progress.state,
         "filters": filters,
         "requested": _requested_event(progress.operation),
-        "may_cancel": bool(progress.states[State.QUEUED]) and Right.AGENT_DISCONNECT in request.actor.rights,
+        "may_cancel": bool(progress.states[State.QUEUED]) and _may_disconnect(request, look, progress),
         "summary": summary_of(one) if one else summary_of_many(progress),
     }
     if one:
@@ -85,6 +85,11 @@ def _the_one(progress: Progress, filters: RowFilter) -> Disconnection | None:
     return None
 
 
+def _may_disconnect(request: PageRequest, look: Look, progress: Progress) -> bool:
+    concerned = [each.kind for each in look.sources if each.source.name in progress.sources]
+    return all(kind.right_to_disconnect in request.actor.rights for kind in concerned)
+
+
 def _requested_event(operation: Operation) -> Event | None:
     """The event that says from where and by which way in it was asked for."""
     requested = Event.objects.for_lists().filter(action=Action.OPERATION_REQUESTED)
@@ -100,7 +105,7 @@ def _timeline(row: Disconnection) -> list[Step]:
     return story_of(events[:STEPS])
 
 
-@require_right(Right.AGENT_DISCONNECT)
+@require_sign_in
 @require_POST
 def cancel(request: PageRequest, pk: UUID) -> HttpResponse:
     operation = get_object_or_404(Operation, pk=pk)

@@ -19,11 +19,12 @@ from django.views.decorators.http import require_safe
 from agents.clock import database_now
 from agents.filters import SessionFilter
 from agents.freshness import ShownSource, counted
+from agents.kinds import hidden_kinds, kind_of
 from agents.live import Look, follows
 from agents.models import AgentSession, Disconnection, Source
 from agents.offers import Offer, offers_for
-from apikeys.pages import PageRequest, require_right
-from apikeys.rights import Right
+from apikeys.pages import PageRequest, require_right, require_sign_in
+from apikeys.rights import Right, require
 from audit.actions import Action
 from audit.harmless import safe_cell
 from audit.models import Event
@@ -40,7 +41,7 @@ def session_list(request: PageRequest, look: Look) -> HttpResponse:
     filters = SessionFilter(request.GET, sources=[each.source for each in look.sources])
     page, offers = None, list[Offer]()
     if filters.is_valid():
-        found = filters.narrow(AgentSession.objects.for_lists())
+        found = filters.narrow(_of_agents_seen_by(request))
         page = Paginator(found, filters.cleaned_data["size"]).get_page(filters.cleaned_data["page"])
         offers = offers_for(_with_sources(page.object_list, look.sources), request.actor, database_now())
     sources = counted(look.sources)
@@ -54,6 +55,12 @@ def session_list(request: PageRequest, look: Look) -> HttpResponse:
         "csv_url": f"{reverse('agents:export')}?{request.GET.urlencode()}",
     }
     return look.render("agents/session_list.html", context, in_motion=any(each.open_one for each in offers))
+
+
+def _of_agents_seen_by(request: PageRequest) -> QuerySet[AgentSession]:
+    sessions = AgentSession.objects.of_agents().for_lists()
+    hidden = hidden_kinds(request.actor.rights)
+    return sessions.exclude(source__kind__in=hidden) if hidden else sessions
 
 
 def _with_sources(sessions: Any, sources: list[ShownSource]) -> list[AgentSession]:
@@ -98,7 +105,7 @@ def export(request: PageRequest) -> HttpResponseBase:
     filters = SessionFilter(request.GET, sources=sources)
     if not filters.is_valid():
         return redirect(f"{reverse('agents:sessions')}?{request.GET.urlencode()}")
-    found = filters.narrow(AgentSession.objects.for_lists())
+    found = filters.narrow(_of_agents_seen_by(request))
     with transaction.atomic():
         filtered = {name: text for name, text in request.GET.items() if text and name in filters.fields}
         target = Target("agent sessions", "", "agent sessions")
@@ -144,17 +151,21 @@ def _moment(moment: datetime | None, zone: tzinfo) -> str:
     return moment.astimezone(zone).isoformat(sep=" ", timespec="seconds") if moment else ""
 
 
-@require_right(Right.AGENT_GET)
+@require_sign_in
 @require_safe
 @follows()
 def session(request: PageRequest, look: Look, pk: int) -> HttpResponse:
     found = get_object_or_404(AgentSession.objects.select_related("source__contract"), pk=pk)
+    kind = kind_of(found.source)
+    require(request.actor, kind.right_to_see)
     disconnections = list(found.disconnections.select_related("operation").order_by("-requested_at", "pk"))
     [offer] = offers_for([found], request.actor, database_now())
     earlier = AgentSession.objects.for_lists().filter(source=found.source_id, agent_id=found.agent_id)
+    earlier = earlier.filter(part_of=found.part_of)
     context = {
         "session": found,
         "offer": offer,
+        "details": kind.details(found),
         "shown_source": look.source(found.source_id),
         "disconnections": disconnections,
         "earlier": earlier.exclude(pk=pk).order_by("-pk")[:EARLIER],

@@ -183,8 +183,8 @@ def _save(request: PageRequest, form: SourceForm, own: "ModelForm[Any]", *, is_n
         keep(
             source=form.instance,
             own=own.instance,
-            contract=form.cleaned_data["contract"],
-            requests_per_minute=form.cleaned_data["requests_per_minute"],
+            contract=form.cleaned_data.get("contract", ""),
+            requests_per_minute=form.cleaned_data.get("requests_per_minute", 0),
             secrets=form.secrets,
             actor=request.actor,
         )
@@ -192,6 +192,8 @@ def _save(request: PageRequest, form: SourceForm, own: "ModelForm[Any]", *, is_n
         _place(error, form, own)
         return False
     said = "added; it is read as soon as a worker runs." if is_new else "saved; it is read anew."
+    if kind_of(form.instance).own_worker:
+        said = f"{'added' if is_new else 'saved'}; it counts from the next start of its own process on."
     messages.success(request, f"{form.instance.name} is {said}")
     return True
 
@@ -210,6 +212,8 @@ def _sections(form: SourceForm, own: "ModelForm[Any]") -> list[dict[str, Any]]:
     def fields(*names: str) -> list[BoundField]:
         return [form[name] for name in names]
 
+    if kind_of(form.instance).own_worker:
+        return [{"title": "What it is", "text": "Its process takes these when it starts.", "fields": [*form, *own]}]
     return [
         {
             "title": "Where it is",

@@ -20,6 +20,7 @@ class Migration(migrations.Migration):
                 ("first_at", models.DateTimeField()),
                 ("last_at", models.DateTimeField()),
                 ("steady", models.BooleanField()),
+                ("names", models.JSONField()),
             ],
             options={
                 "db_table": "audit_chunk",

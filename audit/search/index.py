@@ -7,8 +7,8 @@ nothing that proves reads it.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.db import connection, transaction
@@ -16,10 +16,12 @@ from django.db.models import Max
 
 from audit.models import Chunk, Event, Indexed, Posting
 from audit.search.bits import CHUNK, from_positions, pack, pack_positions, place, unpack
-from audit.search.terms import numbers_of, texts_of
+from audit.search.terms import COUNTED, name_of, numbers_of, texts_of
 
 #: So many events are waited for, so that a busy log does not write the same rows again and again.
 LEAST = 512
+#: Names of one field that a chunk remembers: those a page may count.
+MOST_NAMES = 100
 #: A statement with more of them is refused by some builds of SQLite.
 _MOST_PARAMETERS = 10_000
 #: The columns that something is found by.
@@ -60,13 +62,14 @@ def catch_up(least: int = LEAST) -> int:
     if not events:  # a prefix was removed: on to the first that is there
         first = Event.objects.filter(sequence__gt=done).order_by("sequence").values_list("sequence", flat=True).first()
         return _move(done, first - 1) if first else 0
-    found = _positions(events)
+    by_text = _by_text(events)
+    found = _by_number(by_text)
     with transaction.atomic():
         held = Indexed.objects.select_for_update().get()
         if held.sequence != done:
             return 0  # another worker was quicker
         _write(chunk, found, fresh=not Chunk.objects.filter(pk=chunk).exists())
-        _note_times(chunk, events)
+        _note(chunk, events, by_text)
         Indexed.objects.update(sequence=events[-1].sequence)
     return len(events)
 
@@ -90,17 +93,21 @@ def clear() -> None:
     Indexed.objects.update(sequence=0)
 
 
-def _positions(events: Iterable[Event]) -> dict[int, list[int]]:
-    by_text: dict[tuple[str, str], list[int]] = defaultdict(list)
+def _by_text(events: Iterable[Event]) -> dict[tuple[str, str], list[int]]:
+    positions: dict[tuple[str, str], list[int]] = defaultdict(list)
     for event in events:
         position = place(event.sequence)[1]
         for text in texts_of(event):
-            by_text[text].append(position)
-    by_number: dict[int, list[int]] = defaultdict(list)
-    for found, positions in by_text.items():
-        for number in numbers_of(*found):
-            by_number[number] += positions
-    return by_number
+            positions[text].append(position)
+    return positions
+
+
+def _by_number(by_text: Mapping[tuple[str, str], list[int]]) -> dict[int, list[int]]:
+    positions: dict[int, list[int]] = defaultdict(list)
+    for text, found in by_text.items():
+        for number in numbers_of(*text):
+            positions[number] += found
+    return positions
 
 
 def _write(chunk: int, found: dict[int, list[int]], *, fresh: bool) -> None:
@@ -140,12 +147,23 @@ def _upsert(chunk: int, rows: list[tuple[int, bytes]]) -> None:
         )
 
 
-def _note_times(chunk: int, events: list[Event]) -> None:
+def _note(chunk: int, events: list[Event], by_text: Mapping[tuple[str, str], list[int]]) -> None:
+    """What there is to know of the chunk as a whole: its times, and the names that occur most in it."""
     times: list[Any] = [event.at for event in events]
-    before = Chunk.objects.filter(pk=chunk).first()
     steady = all(one <= other for one, other in zip(times, times[1:], strict=False))
-    if before:
+    names: dict[str, Counter[str]] = {field: Counter() for field in COUNTED}
+    for (field, text), found in by_text.items():
+        if field in names:
+            names[field][name_of(field, text)] += len(found)
+    if before := Chunk.objects.filter(pk=chunk).first():
         steady = steady and before.steady and before.last_at <= times[0]
         times += [before.first_at, before.last_at]
-    values = {"first_at": min(times), "last_at": max(times), "steady": steady}
+        for field, counted in before.names.items():
+            names[field].update(dict(counted))
+    values = {
+        "first_at": min(times),
+        "last_at": max(times),
+        "steady": steady,
+        "names": {field: counted.most_common(MOST_NAMES) for field, counted in names.items()},
+    }
     Chunk.objects.update_or_create(chunk=chunk, defaults=values)

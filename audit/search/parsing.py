@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from uuid import UUID
 
@@ -61,7 +61,18 @@ class QueryError(ValueError):
 
 def parse(text: str) -> Query:
     """The search that the line asks for. Times without a zone are in the reader's. Raises `QueryError`."""
-    return Query(tuple(_terms(text, "")))
+    return ordered(_terms(text, ""))
+
+
+def ordered(terms: Iterable[Term]) -> Query:
+    """The search of these conditions. Raises `QueryError` where they are too many."""
+    query = Query.of_terms(terms)
+    for field in ("after", "before"):
+        if len(query.of(field)) > 1:
+            raise QueryError(f"A search has one “{field}” only.")
+    if len(query.terms) > MOST_TERMS:
+        raise QueryError(f"A search has at most {MOST_TERMS} conditions.")
+    return query
 
 
 def parse_values(field: str, text: str) -> list[Term]:
@@ -79,14 +90,11 @@ def _terms(text: str, only: str) -> list[Term]:
     while (position := _next_word(text, position)) < len(text):
         found = _TERM.match(text, position)
         assert found is not None  # \S* takes anything
-        if len(terms) == MOST_TERMS:
-            raise QueryError(f"A search has at most {MOST_TERMS} conditions.", position, len(text))
         try:
             term = _term(found, only)
         except QueryError as error:
             raise QueryError(error.message, *found.span()) from None
-        if term not in terms:
-            terms.append(term)
+        terms.append(term)
         position = found.end()
     return terms
 
@@ -120,6 +128,8 @@ def _term(found: re.Match[str], only: str) -> Term:
     negated = found["minus"] is not None
     if prefix and name in WHOLE:
         raise QueryError(f"“{name}” is given whole, without a *.")
+    if negated and name in ("after", "before"):
+        raise QueryError(f"For “-{name}” write “{'before' if name == 'after' else 'after'}”.")
     if name in _READ:
         return Term(name, _READ[name](value), negated)
     if name == WORDS and not any(pieces(value)):
@@ -175,7 +185,7 @@ def _read_span(value: str) -> Span:
 def _read_moment(value: str) -> datetime:
     moment = _moment(value)
     # Nearer to the ends of the calendar a change of zone overflows.
-    if moment is None or not 1970 <= moment.year <= 9000:
+    if moment is None or moment.microsecond or not 1970 <= moment.year <= 9000:
         raise QueryError(f"“{value}” is not a time such as 2026-11-21, 2026-11-21T14:05 or 2026-11-21T14:05Z.")
     return moment if timezone.is_aware(moment) else timezone.make_aware(moment)
 

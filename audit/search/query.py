@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, reduce
@@ -12,6 +13,7 @@ from uuid import UUID
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import F, Func, Q, TextField, Value
+from django.db.models.functions import Coalesce, NullIf
 from django.db.models.lookups import Exact, Regex
 from django.db.models.sql.compiler import SQLCompiler
 
@@ -66,8 +68,7 @@ _PLAIN = re.compile(r'[^\s"*\\-][^\s"*\\]*')
 
 def _moment_text(moment: datetime) -> str:
     """`2026-11-01T14:05Z`: with its zone, since whoever reads it next may live in another."""
-    detail = "microseconds" if moment.microsecond else "seconds" if moment.second else "minutes"
-    text = moment.isoformat(timespec=detail)
+    text = moment.isoformat(timespec="seconds" if moment.second else "minutes")
     return text.removesuffix("+00:00") + "Z" if text.endswith("+00:00") else text
 
 
@@ -112,7 +113,34 @@ class Query:
     def of(self, field: str) -> list[Term]:
         return [term for term in self.terms if term.field == field]
 
+    def without(self, *fields: str) -> Query:
+        return Query(tuple(term for term in self.terms if term.field not in fields))
 
+    def adding(self, *terms: Term) -> Query:
+        return Query.of_terms([*self.terms, *terms])
+
+    @classmethod
+    def of_terms(cls, terms: Iterable[Term]) -> Query:
+        """The same search has the same line, in whatever order its fields were given."""
+        return cls(tuple(dict.fromkeys(sorted(terms, key=lambda term: ORDER.index(term.field)))))
+
+
+#: The order of fields in a line.
+ORDER = (
+    "actor",
+    "action",
+    "target",
+    "source",
+    "outcome",
+    "key",
+    "address",
+    "operation",
+    "request",
+    "event",
+    "after",
+    "before",
+    WORDS,
+)
 #: Fields whose conditions must hold each; of every other field one value suffices.
 EACH = {WORDS, "after", "before"}
 
@@ -120,7 +148,7 @@ EACH = {WORDS, "after", "before"}
 # --- Texts of an event that a field is looked for in ---------------------------------------------------------------
 
 
-class _Data(Func):
+class DataText(Func):
     """The text under a key of `data`, empty where there is none."""
 
     output_field = TextField()
@@ -129,12 +157,8 @@ class _Data(Func):
         self.key = key
         super().__init__(F("data"))
 
-    def __repr__(self) -> str:
-        return f"_Data({self.key!r})"
-
     def as_sqlite(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any) -> Any:
         column, path = "audit_event.data", f"'$.{self.key}'"
-        del context
         return (
             f"CASE WHEN json_type({column}, {path}) = 'text' THEN json_extract({column}, {path}) ELSE '' END",
             [],
@@ -142,8 +166,13 @@ class _Data(Func):
 
     def as_postgresql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any) -> Any:
         column, key = "audit_event.data::jsonb", f"'{self.key}'"
-        del context
         return f"CASE WHEN jsonb_typeof({column}->{key}) = 'string' THEN {column}->>{key} ELSE '' END", []
+
+
+def why() -> Coalesce:
+    """For the database: the first of an event's texts that say why."""
+    nothing = Value("", output_field=TextField())
+    return Coalesce(*(NullIf(DataText(key), nothing) for key in TEXTS), nothing)
 
 
 @dataclass(frozen=True)
@@ -163,7 +192,7 @@ class Place:
         return found if isinstance(found, str) else ""
 
     def condition(self, pattern: str) -> Q:
-        found = Q(Regex(F(self.column) if self.column else _Data(self.key), Value(pattern)))
+        found = Q(Regex(F(self.column) if self.column else DataText(self.key), Value(pattern)))
         return Q(Exact(F(self.when[0]), Value(self.when[1]))) & found if self.when else found
 
 

@@ -6,6 +6,7 @@ event that a page shows against the search itself.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,6 +21,8 @@ from audit.search.words import fold, pieces
 LONGEST_PREFIX = 32
 #: Text in one of these is found whole only.
 WHOLE_ONLY = {"operation", "request"}
+#: The fields by whose values a page counts what was found.
+COUNTED = ("outcome", "action", "actor", "source", "target", "address")
 
 
 @dataclass(frozen=True)
@@ -46,14 +49,23 @@ def texts_of(event: Event) -> Iterable[tuple[str, str]]:
         yield "operation", event.operation.hex
 
 
+def name_of(field: str, text: str) -> str:
+    """What stands for an event where it is counted: `agent1` of `agent1 (17)`, `failed` of `disconnection.failed`."""
+    if field == "outcome":
+        return text.rpartition(".")[2]
+    return parts(text)[0] if field in NAMED else text
+
+
 @lru_cache(20_000)
 def numbers_of(field: str, text: str) -> tuple[int, ...]:
     """All that an event with this text in this field is found by."""
     text = fold(text)
     found: set[int] = set()
     if field == WORDS:
-        for piece in pieces(text):
+        words = list(pieces(text))
+        for piece in words:
             found |= _stretch(piece[0]) if piece["unspaced"] else _with_beginnings(field, piece[0])
+        found |= {number(WORDS, pair) for pair in _pairs(words)}
     elif field == "outcome":
         for word in _endings(text):
             found |= _with_beginnings(field, word)
@@ -74,6 +86,12 @@ def _endings(action: str) -> list[str]:
     """`disconnection.already_gone` is found by the outcomes `already_gone` and `gone`."""
     words = action.rpartition(".")[2].split("_")
     return ["_".join(words[start:]) for start in range(len(words))]
+
+
+def _pairs(words: list[re.Match[str]]) -> list[str]:
+    """Neighbours, so that the words of a phrase are not looked for just anywhere in a text."""
+    neighbours = zip(words, words[1:], strict=False)
+    return [f"{one[0]} {other[0]}" for one, other in neighbours if one["word"] and other["word"]]
 
 
 def _stretch(text: str) -> set[int]:
@@ -125,5 +143,13 @@ def _plan_words(text: str, *, prefix: bool) -> Plan:
             numbers += _beginning(WORDS, word).any_of[0]
         else:
             numbers.append(number(WORDS, word))
-    short = len(found) == 1 and len(found[0][0]) <= (2 if found[0]["unspaced"] else LONGEST_PREFIX)
-    return Plan((tuple(numbers),), exact=short)
+    numbers += [number(WORDS, pair) for pair in _pairs(found[:-1] if prefix else found)]
+    words = [piece[0] for piece in found]
+    match len(found):
+        case 1:
+            exact = len(words[0]) <= (2 if found[0]["unspaced"] else LONGEST_PREFIX)
+        case 2:
+            exact = not prefix and found[0]["word"] is not None and found[1]["word"] is not None
+        case _:
+            exact = False
+    return Plan((tuple(numbers),), exact)

@@ -1,1 +1,1 @@
-"""A desktop agent: its side of the bridging protocol, and an async API with the names of FDC3; no Django."""
+"""A desktop agent for Python: its core takes inputs and times and gives effects; `agent` is the asyncio side of it."""

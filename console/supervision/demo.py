@@ -20,8 +20,8 @@ NAME = "demo"
 
 
 def make_demo_source() -> bool:
-    """Make the demo source where there is no source yet; True where it was made."""
-    if Source.objects.exists():
+    """Make the demo source where there is none of its kind yet; True where it was made."""
+    if Source.objects.filter(kind=WEBCONNECT.name).exists():
         return False
     by_name = _made_keys()
     add_source(

@@ -12,11 +12,13 @@ from django.db import DatabaseError, close_old_connections
 from django.utils import timezone
 
 from console import broker, bundled_redis, heartbeats
+from console.supervision.bridge import bridge_beat, bridge_port, bridge_process
 from console.supervision.child import Child, Look
 from console.supervision.demo import demo_process
+from console.supervision.demo_agents import demo_agents
 
 
-def parts(*, port: int, url: str, demo: bool) -> Iterator[Child]:
+def parts(*, port: int, url: str, demo: bool, bridge: bool) -> Iterator[Child]:
     env = {"CONSOLE_URL": url, "CONSOLE_PORT": str(port)}
     if not settings.REDIS_URL:
         yield redis_part(settings.CONSOLE_DATA_DIR)
@@ -25,6 +27,11 @@ def parts(*, port: int, url: str, demo: bool) -> Iterator[Child]:
         yield Child("standin", command, env, stage=1)
     yield _worker(f"up-{port}@{socket.gethostname()}", env)
     yield _beat(env)
+    command = bridge_process() if bridge else None
+    if command:
+        yield _bridge(command, env)
+        if demo:
+            yield from demo_agents(env)
     yield _web(port, env)
 
 
@@ -55,6 +62,14 @@ def _beat(env: dict[str, str]) -> Child:
     command = _celery("beat", "--loglevel", "WARNING", "--pidfile=")
     # Last, so that the page is there sooner: each start is two seconds of imports.
     return Child("beat", command, env, stage=3, look=_row_look(heartbeats.BEAT, fair=a_worker_is_at_work))
+
+
+def _bridge(command: list[str], env: dict[str, str]) -> Child:
+    def listens() -> bool:
+        close_old_connections()
+        return bridge_port() is not None
+
+    return Child("bridge", command, env, stage=3, ready=listens, look=_look(bridge_beat))
 
 
 def _web(port: int, env: dict[str, str]) -> Child:
@@ -88,17 +103,19 @@ def _get_status(port: int, path: str) -> int | None:
 
 def _row_look(name: str, *, fair: Callable[[], bool] = lambda: True) -> Callable[[], Look]:
     """Beating when the row has changed since the last look: no clock is compared with another."""
+    return _look(lambda: heartbeats.last(name), fair=lambda: not broker.trouble() and fair())
+
+
+def _look(beat: Callable[[], datetime | None], *, fair: Callable[[], bool] = lambda: True) -> Callable[[], Look]:
     before: datetime | None = None
 
     def look() -> Look:
         nonlocal before
         close_old_connections()
-        if broker.trouble():
-            return Look.UNFAIR
         try:
             if not fair():
                 return Look.UNFAIR
-            now = heartbeats.last(name)
+            now = beat()
         except DatabaseError:
             return Look.UNFAIR
         changed, before = now != before, now

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from console import heartbeats
 from console.models import Heartbeat
+from console.tests.factory import make_person, signed_in
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +62,31 @@ class ReadyTests(TestCase):
         refused = OperationalError("connection to db.example.org failed")
         with mock.patch("console.health.MigrationExecutor", side_effect=refused):
             self.assertEqual(self.wrong(), {"database": "The database does not answer."})
+
+
+class PageTests(TestCase):
+    def setUp(self) -> None:
+        heartbeats.write("worker one@host")
+        self.client = signed_in(make_person("vera", "Viewer"))
+
+    def test_it_shows_each_part_with_its_name(self) -> None:
+        page = self.client.get("/health/")
+
+        self.assertContains(page, "The console can do its work.")
+        self.assertContains(page, "one@host")
+
+    def test_it_says_what_keeps_the_console_from_its_work(self) -> None:
+        Heartbeat.objects.update(at=timezone.now() - timedelta(minutes=1))
+
+        page = self.client.get("/health/")
+
+        self.assertContains(page, "The console can’t do all of its work.")
+        self.assertContains(page, "Nothing is read and nothing is sent until one runs.")
+
+    def test_it_asks_strangers_to_sign_in(self) -> None:
+        self.client.logout()
+
+        self.assertEqual(self.client.get("/health/").status_code, 302)
 
 
 class HeartbeatTests(TestCase):

@@ -2,6 +2,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from agents.kinds import kind_of
 from agents.management.sources import source_named
 from agents.models import Reading
 from agents.readings import read_source
@@ -15,6 +16,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         source = source_named(options["name"])
+        if kind_of(source).own_worker:
+            raise CommandError(f"{source.name} is read by its own process.")
         reading = read_source(source.pk)
         if reading is None:
             why = "it is paused" if source.paused_at else "it is being read at this moment"

@@ -12,8 +12,8 @@ from agents.kinds import Accepted, AnswerLost, CredentialRejected, NotArrived, R
 from agents.webconnect import client
 from agents.webconnect.kind import WEBCONNECT
 from agents.webconnect.models import WebConnectSource
-from agents.webconnect.tests.scripted import Scripted, always, answer
 from agents.webconnect.transport import Response
+from audit.tests.scripted import Scripted, always, answer
 
 ERROR = b'{"code": "E300003", "message": "No such session."}'
 

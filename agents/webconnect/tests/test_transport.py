@@ -12,8 +12,8 @@ import pytest
 
 from agents.credentials import Secret
 from agents.webconnect import transport
-from agents.webconnect.tests.scripted import Scripted, always, answer, make_certificate
 from agents.webconnect.transport import Limits, Lost, NeverLeft
+from audit.tests.scripted import Scripted, always, answer, make_certificate
 
 KEY = "k3y-never-to-be-seen-0123456789"
 LIMITS = Limits(connect=1, read=5, whole=5)

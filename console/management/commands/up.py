@@ -28,15 +28,16 @@ Say = Callable[[str], None]
 
 
 class Command(BaseCommand):
-    help = "Start everything on this machine: database, Redis, web, worker, beat. Ctrl-C ends it."
+    help = "Start everything on this machine: database, Redis, web, worker, beat, bridge. Ctrl-C ends it."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "--port", type=int, default=settings.CONSOLE_PORT, help="of 127.0.0.1 (default %(default)s)"
         )
         parser.add_argument("--no-demo", action="store_true", help="start no stand-in and make no demo source")
+        parser.add_argument("--no-bridge", action="store_true", help="start no FDC3 bridge")
 
-    def handle(self, *, port: int, no_demo: bool, **options: Any) -> None:
+    def handle(self, *, port: int, no_demo: bool, no_bridge: bool, **options: Any) -> None:
         output = Output()
 
         def say(text: str) -> None:
@@ -52,7 +53,7 @@ class Command(BaseCommand):
         if not no_demo and make_demo_source():
             say("Made a demo source: its remote is a stand-in on this machine, not WebConnect.")
         Supervisor(
-            parts(port=port, url=url, demo=not no_demo),
+            parts(port=port, url=url, demo=not no_demo, bridge=not no_bridge),
             output,
             waits=_waits(),
             note_running=run_file.note,
