@@ -23,6 +23,8 @@ from apikeys.pages import PageRequest, require_right
 from apikeys.rights import Right
 from audit.checks import standing_flaw
 from audit.models import Head
+from audit.streams.lag import lags_of
+from audit.streams.models import Sink
 from audit.triggers import triggers_missing
 from console import broker, heartbeats
 
@@ -138,4 +140,15 @@ def _audit() -> Iterator[Part]:
         yield Part("audit", "Audit log", State.WORKS, f"guarded; event {newest} is the newest")
 
 
-PARTS: list[Callable[[], Iterator[Part]]] = [_database, _workers, _beat, _audit]
+def _sinks() -> Iterator[Part]:
+    """One that takes nothing is no reason to take the console out of service: nothing is lost meanwhile."""
+    for lag in lags_of(Sink.objects.order_by("name")):
+        behind = f"{lag.sink.name}: {lag.events} event{'s' if lag.events != 1 else ''} behind"
+        if lag.sink.failing_since:
+            text = f"{behind}; {lag.sink.last_error}."
+            yield Part("sink", "Sink of the audit log", State.SILENT, text, at=lag.sink.sent_at)
+        else:
+            yield Part("sink", "Sink of the audit log", State.WORKS, behind, at=lag.sink.sent_at)
+
+
+PARTS: list[Callable[[], Iterator[Part]]] = [_database, _workers, _beat, _audit, _sinks]
