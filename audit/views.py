@@ -145,14 +145,15 @@ def event_detail(request: AuditRequest, sequence: int) -> HttpResponse:
 
 
 def _stories(event: Event) -> tuple[list[Event], Event | None, list[Event]]:
-    """What happened to the event's target in its operation, the event that asked for it, and the whole operation."""
+    """What happened to the event's target in its operation, what asked for it, and the whole operation."""
     if not event.operation:
         return [], None, []
     events = Event.objects.for_lists().annotate(why=why()).of_operation(event.operation).order_by("sequence")
     story = list(events[: STORY + 1])
     requested = story[0] if story and story[0].action == "operation.requested" else None
-    about = list(events.about(event.target_kind, event.target_id)[:STORY]) if event.target_kind != "operation" else []
-    return about, requested, story
+    about = list(events.about(event.target_kind, event.target_id)[:STORY])
+    # One session's operation is its whole story already.
+    return about if 1 < len(about) < len(story) - 1 else [], requested, story
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,12 @@ from django.views.decorators.http import require_safe
 from agents.live import Look, follows
 from apikeys.pages import PageRequest, require_right
 from apikeys.rights import Right
-from audit.checks import standing_flaw
+from audit.checks import last_sound, standing_flaw
 from audit.models import Head
 from audit.streams.lag import lags_of
 from audit.streams.models import Sink
 from audit.triggers import triggers_missing
+from bridge.models import BridgeProcess
 from console import broker, heartbeats
 
 
@@ -120,6 +121,17 @@ def _workers() -> Iterator[Part]:
         yield Part("worker", "Worker", State.TROUBLE, text, "No worker has shown a sign of life lately.")
 
 
+def _bridges() -> Iterator[Part]:
+    for process in BridgeProcess.objects.select_related("source").order_by("source__name"):
+        label, at = f"Bridge {process.source.name}", process.beat_at
+        if process.is_alive(timezone.now() - settings.CONSOLE_HEARTBEAT_SILENCE):
+            yield Part("bridge", label, State.WORKS, f"{process.name}, {process.address}", at=at)
+        elif process.token:
+            yield Part("bridge", label, State.SILENT, "No sign of life: its list can't be read.", at=at)
+        else:
+            yield Part("bridge", label, State.SILENT, "It was stopped.", at=at)
+
+
 def _beat() -> Iterator[Part]:
     at = heartbeats.last(heartbeats.BEAT)
     if at and at >= timezone.now() - settings.CONSOLE_HEARTBEAT_SILENCE:
@@ -131,24 +143,28 @@ def _beat() -> Iterator[Part]:
 
 def _audit() -> Iterator[Part]:
     if flaw := standing_flaw():
-        yield Part("audit", "Audit log", State.TROUBLE, flaw.message, "The audit log does not hold.")
+        yield Part("audit", "Audit log", State.TROUBLE, flaw.message, "The audit log does not hold.", flaw.ended_at)
     elif triggers_missing():
         text = "Its triggers are missing: until the next migrate, the database itself would not refuse to change it."
         yield Part("audit", "Audit log", State.TROUBLE, text, "The audit log's triggers are missing.")
     else:
         newest = Head.objects.values_list("sequence", flat=True).get()
-        yield Part("audit", "Audit log", State.WORKS, f"guarded; event {newest} is the newest")
+        check = last_sound()
+        words = f"guarded, and sound at the last check, up to event {check.sequence}" if check else "guarded"
+        at = check.ended_at if check else None
+        yield Part("audit", "Audit log", State.WORKS, f"{words}; event {newest} is the newest", at=at)
 
 
 def _sinks() -> Iterator[Part]:
     """One that takes nothing is no reason to take the console out of service: nothing is lost meanwhile."""
     for lag in lags_of(Sink.objects.order_by("name")):
-        behind = f"{lag.sink.name}: {lag.events} event{'s' if lag.events != 1 else ''} behind"
-        if lag.sink.failing_since:
-            text = f"{behind}; {lag.sink.last_error}."
-            yield Part("sink", "Sink of the audit log", State.SILENT, text, at=lag.sink.sent_at)
+        sink, behind = lag.sink, f"{lag.events} event{'s' if lag.events != 1 else ''} behind"
+        if sink.paused_at:
+            yield Part("sink", f"Sink {sink}", State.SILENT, f"paused, {behind}", at=sink.sent_at)
+        elif sink.failing_since:
+            yield Part("sink", f"Sink {sink}", State.SILENT, f"{behind}; {sink.last_error}", at=sink.sent_at)
         else:
-            yield Part("sink", "Sink of the audit log", State.WORKS, behind, at=lag.sink.sent_at)
+            yield Part("sink", f"Sink {sink}", State.WORKS, behind if lag.events else "up to date", at=sink.sent_at)
 
 
-PARTS: list[Callable[[], Iterator[Part]]] = [_database, _workers, _beat, _audit, _sinks]
+PARTS: list[Callable[[], Iterator[Part]]] = [_database, _workers, _bridges, _beat, _audit, _sinks]

@@ -4,26 +4,25 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('audit', '0010_exports_sinks_reviews'),
+        ("audit", "0010_exports_sinks_reviews"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='SavedSearch',
+            name="SavedSearch",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=60)),
-                ('line', models.TextField()),
-                ('shared', models.BooleanField(default=False)),
-                ('owner_id', models.CharField(editable=False, max_length=200)),
-                ('owner_label', models.CharField(editable=False, max_length=200)),
-                ('created_at', models.DateTimeField(editable=False)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=60)),
+                ("line", models.TextField()),
+                ("shared", models.BooleanField(default=False)),
+                ("owner_id", models.CharField(editable=False, max_length=200)),
+                ("owner_label", models.CharField(editable=False, max_length=200)),
+                ("created_at", models.DateTimeField(editable=False)),
             ],
             options={
-                'db_table': 'audit_saved_search',
-                'constraints': [models.UniqueConstraint(fields=('owner_id', 'name'), name='audit_saved_search_name')],
+                "db_table": "audit_saved_search",
+                "constraints": [models.UniqueConstraint(fields=("owner_id", "name"), name="audit_saved_search_name")],
             },
         ),
     ]

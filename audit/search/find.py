@@ -80,10 +80,10 @@ class Found:
 def find(query: Query) -> Found | None:
     """None where the index is too far behind to be of use."""
     last = Head.objects.values_list("sequence", flat=True).get()
-    indexed = min(index.indexed(), last)
+    first = Event.objects.aggregate(Min("sequence"))["sequence__min"] or last + 1
+    indexed = min(max(index.indexed(), first - 1), last)
     if last - indexed > LONGEST_TAIL:
         return None
-    first = Event.objects.aggregate(Min("sequence"))["sequence__min"] or last + 1
     bits, exact = _indexed(query, first, indexed)
     if last > indexed:
         tail = query.events().filter(sequence__gt=indexed, sequence__lte=last).values_list("sequence", flat=True)

@@ -37,11 +37,11 @@ def histogram(found: Found) -> list[Bar]:
     if limits is None:
         return []
     edges = _edges(*limits)
-    last = (max(found.bits) + 1) * CHUNK
-    numbers: list[int] = []
-    for number in first_since(edges):
-        numbers.append(max(numbers[-1] if numbers else 0, last if number is None else number))
-    counts = found.counts(numbers)
+    end = (max(found.bits) + 1) * CHUNK
+    numbers = [0]
+    for number in first_since(edges[1:-1]):
+        numbers.append(max(numbers[-1], end if number is None else number))
+    counts = found.counts([*numbers, end])
     return [Bar(begin, end, count) for (begin, end), count in zip(pairwise(edges), counts, strict=True)]
 
 

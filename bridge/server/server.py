@@ -2,8 +2,9 @@
 
 It decides nothing about messages. Each call of the hub is one step without an await, and its effects are carried out
 before the next begins, so naming an agent and telling everybody is atomic (R20) and order is kept between any two
-agents (R91), with no lock. What is to be sent gathers for one turn of the event loop and goes out in one write for each
-socket. All of it belongs to the thread of the loop; `run_in_loop` is the way in from another.
+agents (R91), with no lock. What is to be sent gathers until all is handled that came in one read of a socket, and goes
+out in one write for each receiver. All of it belongs to the thread of the loop; `run_in_loop` is the way in from
+another.
 """
 
 import asyncio
@@ -19,7 +20,6 @@ from functools import partial
 from http import HTTPStatus
 from uuid import uuid4
 
-import aiofastnet
 from picows import WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener
 
 from bridge.protocol.effects import Close, Effect, Note, Send, Verify
@@ -95,7 +95,7 @@ class BridgeServer:
         self.started_at = time.time()
         listening = self._bind()
         self.port = listening.getsockname()[1]
-        self._listener = await aiofastnet.create_server(self._loop, self._wire, sock=listening)
+        self._listener = await self._loop.create_server(self._wire, sock=listening)
         logger.info("Listening on ws://%s:%d", LOOPBACK, self.port)
         return self.port
 
@@ -113,7 +113,7 @@ class BridgeServer:
             async with asyncio.timeout(self.settings.close_within):
                 await self._listener.wait_closed()
         except TimeoutError:
-            self._listener.abort_clients()
+            self._gate.abort_all()
             await self._listener.wait_closed()
         logger.info("Closed")
 
@@ -139,16 +139,18 @@ class BridgeServer:
         return ServerSnapshot(
             port=self.port,
             started_at=self.started_at,
-            open_sockets=self._gate.open,
+            open_sockets=len(self._gate.transports),
             queued={conn: each.queued for conn, each in self._sockets.items()},
             hub=self._hub.snapshot(self._now()),
         )
 
     def disconnect_agent(self, session_id: str) -> None:
         self._apply(self._hub.disconnect_agent(session_id, self._now()))
+        self._need_turn()
 
     def disconnect_app(self, channel_id: str, app: AppKey) -> None:
         self._apply(self._hub.disconnect_app(channel_id, app, self._now()))
+        self._need_turn()
 
     def run_in_loop[T](self, function: Callable[[], T], within: float = 5.0) -> T:
         """For another thread: what `function` returns or raises when the loop has called it."""
@@ -226,7 +228,6 @@ class BridgeServer:
                     agent.close(effect.code, effect.reason)
             else:
                 self._check(effect)
-        self._need_turn()
 
     def _step(self, step: Callable[[float], Sequence[Effect]]) -> None:
         """Where nobody waits for it; what fails here is a mistake of ours, and everybody else goes on."""
@@ -236,6 +237,7 @@ class BridgeServer:
             _log_failure("A step of the bridge failed", error)
         else:
             self._apply(effects)
+            self._need_turn()
 
     def _frame(self, data: bytes) -> bytes:
         """One frame for all who get the same message."""
@@ -274,9 +276,9 @@ class BridgeServer:
     def _need_turn(self) -> None:
         if not self._turn_due:
             self._turn_due = True
-            self._loop.call_soon(self._turn)
+            self._loop.call_soon(self.turn)
 
-    def _turn(self) -> None:
+    def turn(self) -> None:
         """Tells the hub who is gone, sends what has gathered, and sets the timer to what the hub waits for."""
         self._turn_due = False
         while self._gone or self._unsent:

@@ -36,6 +36,7 @@ class Owner(Protocol):
     def received(self, agent: "AgentSocket", raw: bytes) -> None: ...
     def unsent(self, agent: "AgentSocket") -> None: ...
     def gone(self, agent: "AgentSocket", why: str) -> None: ...
+    def turn(self) -> None: ...
 
 
 def frame_of(data: bytes) -> bytes:
@@ -54,6 +55,7 @@ def _header(first: int, size: int) -> bytes:
 class AgentSocket(WSListener):
     def __init__(self, conn: int, owner: Owner, settings: BridgeSettings) -> None:
         self.conn = conn
+        self.is_open = False
         self.closing = False
         self._owner = owner
         self._settings = settings
@@ -90,17 +92,20 @@ class AgentSocket(WSListener):
 
     def close(self, code: int, reason: str) -> None:
         """With a close frame behind all that was sent; the other side has `close_within` seconds to answer it."""
+        self.flush()
         if self.closing:
             return
-        self.flush()
         self._ws.send_close(code, reason.encode()[:_REASON_BYTES].decode(errors="ignore"))  # type: ignore[arg-type]
         self._ending(reason)
 
-    def parser_failed(self) -> None:
-        """picows has sent the close frame; nothing more is read, since it would go on buffering."""
-        self._tcp.pause_reading()
-        sent = self._ws.close_handshake.sent
-        self._ending(sent.reason if sent else "a frame could not be read")
+    def read_ended(self) -> None:
+        """All frames of one read have been handled, or picows could not parse one and has sent a close frame."""
+        if self._ws.is_close_frame_sent and not self.closing:
+            # It would go on buffering.
+            self._tcp.pause_reading()
+            sent = self._ws.close_handshake.sent
+            self._ending(sent.reason if sent else "a frame could not be read")
+        self._owner.turn()
 
     def _ending(self, why: str) -> None:
         self.closing = True
@@ -116,6 +121,7 @@ class AgentSocket(WSListener):
     # What picows calls.
 
     def on_ws_connected(self, transport: WSTransport) -> None:
+        self.is_open = True
         self._ws = transport
         self._tcp: Any = transport.underlying_transport
         self._congested = False
@@ -186,17 +192,23 @@ def _is_utf8(raw: bytes) -> bool:
 
 
 class Gate:
-    """Counts TCP connections, upgraded or not: a peer that says nothing holds one too."""
+    """The TCP connections, upgraded or not: a peer that says nothing holds one too."""
 
     def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.open = 0
+        self._limit = limit
+        self.transports: set[asyncio.Transport] = set()
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.transports) >= self._limit
+
+    def abort_all(self) -> None:
+        for transport in self.transports:
+            transport.abort()
 
 
 class Wire(WSProtocol):  # type: ignore[misc]
     """What picows has no call for: counting connections not yet upgraded, and knowing that its parser gave up."""
-
-    _refused = False
 
     def __init__(self, gate: Gate, admit: Callable[[WSUpgradeRequest], Any], settings: BridgeSettings, logger: Any):
         super().__init__(
@@ -217,23 +229,24 @@ class Wire(WSProtocol):  # type: ignore[misc]
             16 * 1024,
         )
         self._gate = gate
+        self._tcp: asyncio.Transport | None = None
 
-    def connection_made(self, transport: Any) -> None:
-        if self._gate.open >= self._gate.limit:
-            self._refused = True
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        if self._gate.is_full:
             # Not at once: the transport is about to add its reader.
             asyncio.get_running_loop().call_soon(transport.abort)
             return
-        self._gate.open += 1
+        self._gate.transports.add(transport)
+        self._tcp = transport
         super().connection_made(transport)
 
     def connection_lost(self, error: Exception | None) -> None:
-        if not self._refused:
-            self._gate.open -= 1
+        if self._tcp is not None:
+            self._gate.transports.discard(self._tcp)
             super().connection_lost(error)
 
     def buffer_updated(self, count: int) -> None:
         super().buffer_updated(count)
-        agent = self.listener
-        if agent is not None and not agent.closing and self.transport.is_close_frame_sent:
-            agent.parser_failed()
+        # There is a listener before its upgrade is known to be a good one.
+        if self.listener is not None and self.listener.is_open:
+            self.listener.read_ended()

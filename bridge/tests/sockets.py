@@ -34,6 +34,8 @@ def in_a_loop(test):
     @functools.wraps(test)
     def run(*args, **kwargs):
         async def bounded():
+            failures = []
+            asyncio.get_running_loop().set_exception_handler(lambda loop, context: failures.append(context))
             try:
                 async with asyncio.timeout(PATIENCE):
                     await test(*args, **kwargs)
@@ -41,6 +43,7 @@ def in_a_loop(test):
                 while _opened:
                     _opened.pop().abort()
                 await asyncio.sleep(0)
+            assert failures == []
 
         with ThreadPoolExecutor(1) as thread:
             thread.submit(asyncio.run, bounded()).result()
