@@ -7,7 +7,7 @@ from django.http import FileResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.response import Response
 
@@ -118,7 +118,11 @@ class ExportFile(ApiView):
     @extend_schema(
         operation_id="audit_export_file",
         tags=["Audit log"],
-        responses={200: OpenApiResponse(OpenApiTypes.BINARY, "JSON Lines or CSV")},
+        responses={
+            (200, "application/x-ndjson"): OpenApiTypes.BINARY,
+            (200, "text/csv"): OpenApiTypes.BINARY,
+            409: {"$ref": "#/components/schemas/Problem"},
+        },
     )
     def get(self, request: KeyRequest, pk: UUID) -> FileResponse:
         return file_of(_export(request, pk), request.actor)
