@@ -1,6 +1,6 @@
 # Each target does its own set-up first (scripts/set-up), which is quick when there is nothing to do.
 # PYTHON=/path/to/python chooses the interpreter of a new .venv; PORT=8001 the port; ARGS="..." is passed on.
-.PHONY: help up test check fix bench lock
+.PHONY: help up test check fix bench fuzz lock
 .DEFAULT_GOAL := help
 
 export MAKE_GOAL := $(firstword $(MAKECMDGOALS))
@@ -12,6 +12,7 @@ help:
 	@echo "make check   lint, types, imports, templates, migrations"
 	@echo "make fix     repair what can be repaired by itself"
 	@echo "make bench   measure (QUICK=1: a minute)"
+	@echo "make fuzz    throw random messages at the bridge (FUZZ=1000: so many of each kind)"
 	@echo "make lock    pin requirements*.in into requirements*.txt"
 
 up:
@@ -38,11 +39,16 @@ fix:
 	$(BIN)/ruff format
 	$(BIN)/python scripts/settings_table.py
 	$(BIN)/python scripts/error_table.py
+	$(BIN)/python scripts/rule_table.py
 	-git ls-files -z -- '*.html' | xargs -0 $(BIN)/djade --target-version 6.1
 
 bench:
 	@scripts/set-up dev
 	@$(BIN)/python -m bench $(ARGS)
+
+fuzz:
+	@scripts/set-up dev
+	@FUZZ_EXAMPLES=$(or $(FUZZ),500) $(BIN)/python -m pytest bridge/tests/test_hub_fuzz.py bridge/tests/test_messages_differential.py $(ARGS)
 
 lock:
 	@scripts/set-up dev

@@ -1,10 +1,9 @@
 """Who acts: the one way to make an `audit.actors.Actor` of a person, of the command line and of the console."""
 
-import getpass
 from typing import TYPE_CHECKING
 
 from apikeys.rights import Right, rights_of
-from audit.actors import Actor
+from audit.actors import Actor, command_line
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractUser
@@ -16,8 +15,4 @@ def person_actor(person: "AbstractUser") -> Actor:
 
 def command_line_actor() -> Actor:
     """Whoever may run `manage.py` holds the database and the secrets, and so every right."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = "unknown"
-    return Actor("command line", user, f"command line ({user})", frozenset(Right))
+    return command_line(frozenset(Right))

@@ -1,5 +1,6 @@
 """Who did something, copied into the event as it was then."""
 
+import getpass
 from dataclasses import dataclass, field
 
 
@@ -17,3 +18,12 @@ class Actor:
 CONSOLE = Actor("console", "", "console")
 #: Somebody not signed in, e.g. a refused sign-in.
 ANONYMOUS = Actor("anonymous", "", "anonymous")
+
+
+def command_line(rights: frozenset[str] = frozenset()) -> Actor:
+    """Whoever runs `manage.py`, by the name that the operating system has for them."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = "unknown"
+    return Actor("command line", user, f"command line ({user})", rights)

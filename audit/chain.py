@@ -76,7 +76,7 @@ class _Verification:
             self._require_cut()
             # Before the head is read: it is never older than a checkpoint.
             checkpoints = self._checkpoints()
-            end, end_hash = _head()
+            end, end_hash = head()
             walk = Walk(self._start - 1, self._hash_before(), checkpoints, _find)
             last = end if self._to is None else min(end, self._to)
             for row in read_rows(self._start, last):
@@ -134,7 +134,7 @@ def _check_end(walk: Walk, end: int, end_hash: str) -> None:
         raise Broken(beyond[0], Kind.ADDED, f"Event {beyond[0]} was added: the chain ends before it, as its head says.")
 
 
-def _head() -> tuple[int, str]:
+def head() -> tuple[int, str]:
     head = _one("SELECT sequence, hash FROM audit_head")
     if head is None:
         raise Broken(0, Kind.MISSING, "The head of the chain is missing from the table audit_head.")
@@ -143,7 +143,7 @@ def _head() -> tuple[int, str]:
 
 def _find(hash: str) -> int | None:
     found = _one("SELECT sequence FROM audit_event WHERE hash = %s", hash)
-    return found[0] if found else None
+    return int(found[0]) if found else None
 
 
 def read_rows(start: int, end: int) -> Iterator[Row]:

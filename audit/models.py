@@ -234,7 +234,10 @@ class Check(models.Model):
 
 
 class Keeping(models.Model):
-    """How long events are kept: one row. Without `days`, for ever; while `held_at` is set, nothing is removed."""
+    """How long events are kept, and what somebody wants done about the log: one row.
+
+    Without `days` they are kept for ever; while `held_at` is set, nothing is removed.
+    """
 
     id = models.SmallIntegerField(primary_key=True, default=1, editable=False)
     days = models.PositiveIntegerField(null=True, blank=True)
@@ -242,6 +245,7 @@ class Keeping(models.Model):
     held_by = models.CharField(max_length=200, blank=True, editable=False)
     hold_reason = models.CharField(max_length=500, blank=True)
     at_work_until = models.DateTimeField(null=True, blank=True, editable=False)  # whoever archives at the moment
+    check_asked_by = models.TextField(blank=True, editable=False)  # JSON text of the actor who wants the log checked
 
     class Meta:
         db_table = "audit_keeping"

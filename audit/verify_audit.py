@@ -327,6 +327,15 @@ def row_of(event: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple(event.get(name) for name in _FIELDS)
 
 
+def file_digest(open_file: Callable[[], BinaryIO]) -> str:
+    """SHA-256 of a file as it lies there."""
+    digest = hashlib.sha256()
+    with open_file() as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
 def read_checkpoints(file: BinaryIO, keys: Keys) -> list[dict[str, Any]]:
     """The checkpoints of a file. Raises ValueError at a line that is none, Broken at one that nobody trusted signed."""
     found = []
@@ -380,7 +389,7 @@ class FileCheck:
                 for line in lines:
                     last = walk.sequence
                     if line.name == "event":
-                        self._take(walk, line)
+                        self._take(walk, line, open_file)
                     elif line.name == "checkpoint":
                         self._compare(walk, line.facts)
                     elif line.name == "manifest":
@@ -407,16 +416,24 @@ class FileCheck:
             if not isinstance(first, int) or not isinstance(before, str):
                 raise ValueError("Line 1 does not say where the file begins")
             self._walk = Walk(first - 1, before, self._checkpoints)
-        self._walk.find_with(lambda hash: _find(open_file, hash))
+        self._walk.find_with(lambda hash: _find(open_file, "hash", hash))
         return self._walk
 
-    def _take(self, walk: Walk | _Selection, line: Line) -> None:
+    def _take(self, walk: Walk | _Selection, line: Line, open_file: Callable[[], BinaryIO]) -> None:
         if line.facts.keys() - {*_FIELDS, "after"} or not isinstance(line.facts["sequence"], int):
             raise ValueError(f"Line {line.number} is not an event")
-        if isinstance(walk, Walk):
-            walk.follow(row_of(line.facts))
-        else:
-            walk.follow(row_of(line.facts), line.facts.get("after"))
+        try:
+            if isinstance(walk, Walk):
+                walk.follow(row_of(line.facts))
+            else:
+                walk.follow(row_of(line.facts), line.facts.get("after"))
+        except Broken as broken:
+            here, gone = line.facts["sequence"], broken.flaw.sequence
+            if broken.flaw.kind == Kind.MISSING and _find(open_file, "sequence", gone):
+                raise Broken(
+                    here, Kind.REORDERED, f"Event {here} is out of order: event {gone} comes after it."
+                ) from None
+            raise
 
     def _compare(self, walk: Walk | _Selection, checkpoint: Mapping[str, Any]) -> None:
         require_checkpoint(checkpoint, self._keys)
@@ -513,12 +530,12 @@ class _Selection:
         self.count += 1
 
 
-def _find(open_file: Callable[[], BinaryIO], hash: str) -> int | None:
-    """The number of the event that carries this hash."""
+def _find(open_file: Callable[[], BinaryIO], name: str, value: object) -> int | None:
+    """The number of the event of the file that has this value there."""
     with open_file() as file:
         try:
             for line in read_lines(file):
-                if line.name == "event" and line.facts.get("hash") == hash:
+                if line.name == "event" and line.facts.get(name) == value:
                     return int(line.facts["sequence"])
         except (ValueError, TypeError):
             return None

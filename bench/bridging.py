@@ -20,6 +20,7 @@ from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 from bench.measure import PATIENCE
 
 NODE = Path(__file__).parent / "node"
+CHANNEL = "private-7f4e1d2c"
 STARTED_AT = "2026-11-21T21:00:00.000Z"
 
 
@@ -94,6 +95,13 @@ class Agent(WSListener):
         elif not self.joined.is_set() and b"connectedAgentsUpdate" in frame.get_payload_as_bytes()[:200]:
             self.joined.set()
 
+    async def next(self) -> None:
+        """Until one more message has come."""
+        before = self.received
+        async with asyncio.timeout(PATIENCE):
+            while self.received == before:
+                await asyncio.sleep(0.001)
+
     def send(self, message: bytes) -> None:
         self.transport.send(WSMsgType.TEXT, message)
 
@@ -128,10 +136,10 @@ def private_broadcast(sender: str, receiver: str) -> bytes:
     meta = {
         "requestUuid": "6f8d2a4e-95c3-4a1b-9d7e-1c2b3a4d5e6f",
         "timestamp": STARTED_AT,
-        "source": {"appId": "prices", "instanceId": "c6d4f3b2", "desktopAgent": sender},
+        "source": _prices(sender),
         "destination": {"appId": "chart", "instanceId": "0a1b2c3d", "desktopAgent": receiver},
     }
-    payload = {"channelId": "private-7f4e1d2c", "context": _context()}
+    payload = {"channelId": CHANNEL, "context": _context()}
     return _padded({"type": "PrivateChannel.broadcast", "payload": payload, "meta": meta})
 
 
@@ -139,11 +147,28 @@ def broadcast(sender: str) -> bytes:
     meta = {
         "requestUuid": "6f8d2a4e-95c3-4a1b-9d7e-1c2b3a4d5e6f",
         "timestamp": STARTED_AT,
-        "source": {"appId": "prices", "instanceId": "c6d4f3b2", "desktopAgent": sender},
+        "source": _prices(sender),
     }
     return _padded(
         {"type": "broadcastRequest", "payload": {"channelId": "fdc3.channel.1", "context": _context()}, "meta": meta}
     )
+
+
+async def open_channel(one: Agent, two: Agent) -> None:
+    """The channel of `private_broadcast`, which the app of the second gives to the first as the result of an intent."""
+    uuid = "0d6f5f1e-7b1a-4c55-9a3c-2f8e7d6c5b4a"
+    creator = {"appId": "chart", "instanceId": "0a1b2c3d", "desktopAgent": two.name}
+    asked = {"source": _prices(one.name), "destination": creator, "requestUuid": uuid, "timestamp": STARTED_AT}
+    intent = {"intent": "ViewChart", "app": creator, "context": {"type": "fdc3.instrument"}}
+    one.send(json.dumps({"type": "raiseIntentRequest", "payload": intent, "meta": asked}).encode())
+    await two.next()
+    answered = {"requestUuid": uuid, "responseUuid": uuid, "timestamp": STARTED_AT}
+    resolution = {"intentResolution": {"intent": "ViewChart", "source": creator}}
+    result = {"intentResult": {"channel": {"id": CHANNEL, "type": "private"}}}
+    two.send(json.dumps({"type": "raiseIntentResponse", "payload": resolution, "meta": answered}).encode())
+    await one.next()
+    two.send(json.dumps({"type": "raiseIntentResultResponse", "payload": result, "meta": answered}).encode())
+    await one.next()
 
 
 def find_intent(sender: str, uuid: str) -> bytes:
@@ -156,6 +181,10 @@ def found_intent(uuid: str) -> bytes:
     meta = {"requestUuid": uuid, "responseUuid": "9b2d6c1e-3f4a-4b5c-8d7e-6f5a4b3c2d1e", "timestamp": STARTED_AT}
     payload = {"appIntent": {"intent": {"name": "ViewChart"}, "apps": apps}}
     return json.dumps({"type": "findIntentResponse", "payload": payload, "meta": meta}).encode()
+
+
+def _prices(agent: str) -> dict[str, str]:
+    return {"appId": "prices", "instanceId": "c6d4f3b2", "desktopAgent": agent}
 
 
 def _context() -> dict[str, Any]:

@@ -22,6 +22,7 @@ from bench.bridging import (
     find_intent,
     found_intent,
     join,
+    open_channel,
     our_bridge,
     private_broadcast,
     why_no_relay,
@@ -66,6 +67,7 @@ def _relayed(rounds: int, messages: int) -> list[Figure]:
 async def _relay(bridges: dict[str, Bridge], rounds: int, messages: int, *, in_flight: int, bound: float) -> Figure:
     costs: dict[str, list[Cost]] = {name: [] for name in bridges}
     pairs = {name: [await join(bridge, f"{letter}{in_flight}") for letter in "ab"] for name, bridge in bridges.items()}
+    await open_channel(*pairs["ours"])
     for _ in range(rounds + 1):
         for name, bridge in bridges.items():
             one, two = pairs[name]

@@ -43,7 +43,8 @@ class Link:
         if self._ended:
             return NOBODY
         try:
-            return self._server.run_in_loop(self._server.snapshot, _WITHIN).hub
+            shown: Snapshot = self._server.run_in_loop(self._server.snapshot, _WITHIN).hub
+            return shown
         except TimeoutError:
             raise Unreachable("The bridge's own loop did not answer in time.") from None
 

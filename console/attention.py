@@ -15,6 +15,8 @@ from apikeys.expiry import ending_soon
 from apikeys.rights import Right
 from apikeys.services import visible_keys
 from audit.actors import Actor
+from audit.checks import standing_flaw
+from audit.leaving import stuck
 from audit.triggers import triggers_missing
 from console import heartbeats
 from console.templatetags.ui import exactly
@@ -46,9 +48,17 @@ def of_the_console() -> list[Item]:
     if not heartbeats.any_worker_since(timezone.now() - settings.CONSOLE_HEARTBEAT_SILENCE):
         text = "Nothing is read and nothing is sent until one runs; what was asked for waits, up to its deadline."
         items.append(Item("error", "No worker is at work.", text))
+    if flaw := standing_flaw():
+        title, url = "The audit log does not hold.", reverse("audit:proof")
+        items.append(Item("error", title, flaw.message, url, flaw.ended_at))
     if triggers_missing():
         text = "Until the next migrate, the database itself would not refuse to change it."
         items.append(Item("error", "The audit log is unprotected.", text))
+    for delivery in stuck():
+        text = f"By the {delivery.way}: {delivery.trouble}. They are kept and tried again."
+        items.append(
+            Item("warn", "Checkpoints of the audit log don't leave this machine.", text, reverse("audit:proof"))
+        )
     return items
 
 

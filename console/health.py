@@ -21,8 +21,11 @@ from django.views.decorators.http import require_safe
 from agents.live import Look, follows
 from apikeys.pages import PageRequest, require_right
 from apikeys.rights import Right
+from audit.checks import last_sound, standing_flaw
 from audit.models import Head
+from audit.streams.models import Sink
 from audit.triggers import triggers_missing
+from bridge.models import BridgeProcess
 from console import broker, heartbeats
 
 
@@ -117,6 +120,17 @@ def _workers() -> Iterator[Part]:
         yield Part("worker", "Worker", State.TROUBLE, text, "No worker has shown a sign of life lately.")
 
 
+def _bridges() -> Iterator[Part]:
+    for process in BridgeProcess.objects.select_related("source").order_by("source__name"):
+        label, at = f"Bridge {process.source.name}", process.beat_at
+        if process.is_alive(timezone.now() - settings.CONSOLE_HEARTBEAT_SILENCE):
+            yield Part("bridge", label, State.WORKS, f"{process.name}, {process.address}", at=at)
+        elif process.token:
+            yield Part("bridge", label, State.SILENT, "No sign of life: its list can't be read.", at=at)
+        else:
+            yield Part("bridge", label, State.SILENT, "It was stopped.", at=at)
+
+
 def _beat() -> Iterator[Part]:
     at = heartbeats.last(heartbeats.BEAT)
     if at and at >= timezone.now() - settings.CONSOLE_HEARTBEAT_SILENCE:
@@ -127,12 +141,29 @@ def _beat() -> Iterator[Part]:
 
 
 def _audit() -> Iterator[Part]:
-    if triggers_missing():
+    flaw = standing_flaw()
+    if flaw:
+        text = "A check found that it does not hold; the audit log says where."
+        yield Part("audit", "Audit log", State.TROUBLE, text, "The audit log does not hold.", flaw.ended_at)
+    elif triggers_missing():
         text = "Its triggers are missing: until the next migrate, the database itself would not refuse to change it."
         yield Part("audit", "Audit log", State.TROUBLE, text, "The audit log's triggers are missing.")
     else:
         newest = Head.objects.values_list("sequence", flat=True).get()
-        yield Part("audit", "Audit log", State.WORKS, f"guarded; event {newest} is the newest")
+        check = last_sound()
+        words = f"guarded, and sound at the last check, up to event {check.sequence}" if check else "guarded"
+        at = check.ended_at if check else None
+        yield Part("audit", "Audit log", State.WORKS, f"{words}; event {newest} is the newest", at=at)
 
 
-PARTS: list[Callable[[], Iterator[Part]]] = [_database, _workers, _beat, _audit]
+def _sinks() -> Iterator[Part]:
+    for sink in Sink.objects.order_by("name"):
+        if sink.paused_at:
+            yield Part("sink", f"Sink {sink}", State.SILENT, "paused", at=sink.sent_at)
+        elif sink.failures:
+            yield Part("sink", f"Sink {sink}", State.SILENT, sink.last_error, at=sink.sent_at)
+        else:
+            yield Part("sink", f"Sink {sink}", State.WORKS, "takes events", at=sink.sent_at)
+
+
+PARTS: list[Callable[[], Iterator[Part]]] = [_database, _workers, _bridges, _beat, _audit, _sinks]

@@ -375,6 +375,25 @@ CONSOLE_AUDIT_REVIEW_DAYS = setting(
     whole(1, 36_500),
 )
 
+CONSOLE_AUDIT_ARCHIVE_DIR = setting(
+    "CONSOLE_AUDIT_ARCHIVE_DIR",
+    "",
+    "the folder of archives of the audit log's old events; several hosts share it; empty: `archive` in the data folder",
+    _folder,
+)
+CONSOLE_AUDIT_CHECKPOINT_FILE = setting(
+    "CONSOLE_AUDIT_CHECKPOINT_FILE",
+    "",
+    "a file to which each checkpoint of the audit log is appended, best on another machine; empty: none",
+    _folder,
+)
+CONSOLE_AUDIT_CHECKPOINT_WEBHOOK = setting(
+    "CONSOLE_AUDIT_CHECKPOINT_WEBHOOK",
+    "",
+    "the address to which each checkpoint of the audit log is posted; empty: none",
+    url("https"),
+)
+
 # --- Mail --------------------------------------------------------------------------------------------------------
 
 
@@ -514,11 +533,26 @@ CONSOLE_RETRY_MOST = _seconds("CONSOLE_RETRY_MOST_SECONDS", "60", "between two t
 CONSOLE_AUDIT_RETRY_FIRST = _seconds(
     "CONSOLE_AUDIT_RETRY_FIRST_SECONDS",
     "5",
-    "before a sink that took nothing is tried again; doubled each time",
+    "before a sink that took no events is tried again; doubled each time",
     3600,
 )
 CONSOLE_AUDIT_RETRY_MOST = _seconds(
     "CONSOLE_AUDIT_RETRY_MOST_SECONDS", "600", "between two tries of such a sink at the most"
+)
+CONSOLE_AUDIT_CHECKPOINT = _seconds(
+    "CONSOLE_AUDIT_CHECKPOINT_SECONDS", "3600", "between two checkpoints of the audit log", 604_800
+)
+CONSOLE_AUDIT_CHECK = _seconds(
+    "CONSOLE_AUDIT_CHECK_SECONDS", "3600", "between two checks of what is new in the audit log", 604_800
+)
+CONSOLE_AUDIT_FULL_CHECK = _seconds(
+    "CONSOLE_AUDIT_FULL_CHECK_SECONDS", "86400", "between two checks of the whole audit log", 31_536_000
+)
+CONSOLE_AUDIT_CUT_EVERY = _seconds(
+    "CONSOLE_AUDIT_CUT_SECONDS",
+    "86400",
+    "between two cuts of the audit log, where events are not kept for ever",
+    31_536_000,
 )
 CONSOLE_CONFIRM_PAUSE = _seconds(
     "CONSOLE_CONFIRM_PAUSE_SECONDS", "1", "between the first readings that may confirm an outcome", 60

@@ -7,9 +7,11 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import private_postgres
 
+ROOT = Path(__file__).resolve().parents[1]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -24,6 +26,9 @@ def main(words: list[str]) -> int:
         left_out.append(
             "The manual's Java program: no JDK is installed (Debian: apt-get install default-jdk-headless)."
         )
+
+    if not shutil.which("node") or not (ROOT / "bridge" / "tests" / "node" / "node_modules").is_dir():
+        left_out.append("The official FDC3 types: no Node with npm is installed (Debian: apt-get install nodejs npm).")
 
     print("--- On SQLite ---", flush=True)
     codes = [_pytest(words, environment)]
@@ -54,7 +59,7 @@ def _pytest(words: list[str], environment: dict[str, str]) -> int:
 
 def _say_what_was_left_out(left_out: list[str]) -> None:
     if not left_out:
-        print("\nNothing was left out: SQLite, PostgreSQL, the browser and a JDK were all here.")
+        print("\nNothing was left out: SQLite, PostgreSQL, the browser, a JDK and Node were all here.")
         return
     print("\n" + "!" * 78)
     print("LEFT OUT, because this machine lacks it:")

@@ -110,6 +110,7 @@ class Migration(migrations.Migration):
                 ("held_by", models.CharField(blank=True, editable=False, max_length=200)),
                 ("hold_reason", models.CharField(blank=True, max_length=500)),
                 ("at_work_until", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("check_asked_by", models.TextField(blank=True, editable=False)),
             ],
             options={
                 "db_table": "audit_keeping",

@@ -58,12 +58,18 @@ logging.getLogger("picows.client").setLevel(logging.CRITICAL)
 
 
 async def the_only_one(found: Sequence[AppIntent], context: Context) -> tuple[str, AppMetadata]:
-    """Chooses where there is no choice: one intent, one app; a running instance of it rather than a new one."""
+    """Chooses where there is no choice: one intent, one app."""
+    choices = {(each.intent.name, app.app_id, app.desktop_agent) for each in found for app in each.apps}
+    if len(choices) > 1:
+        raise FDC3Error("ResolverUnavailable", "several apps could take it: name one")
+    return await the_first(found, context)
+
+
+async def the_first(found: Sequence[AppIntent], context: Context) -> tuple[str, AppMetadata]:
+    """For programs that take what there is; a running instance rather than a new one."""
     candidates = [(each.intent.name, app) for each in found for app in each.apps]
     if not candidates:
         raise FDC3Error("NoAppsFound")
-    if len({(intent, app.app_id, app.desktop_agent) for intent, app in candidates}) > 1:
-        raise FDC3Error("ResolverUnavailable", "several apps could take it: name one")
     return next((each for each in candidates if each[1].instance_id), candidates[0])
 
 
@@ -82,6 +88,9 @@ class DesktopAgent:
         self.core = AgentCore(settings, lambda: str(uuid4()))
         #: Set while this agent is on a bridge.
         self.bridged = asyncio.Event()
+        #: Set while it is on none.
+        self.unbridged = asyncio.Event()
+        self.unbridged.set()
         self._on_change = on_change
         self._mains: dict[str, Main] = {}
         self._apps: dict[AppIdentifier, RunningApp] = {}
@@ -271,10 +280,12 @@ class DesktopAgent:
         match change:
             case Bridged(name, port):
                 logger.info("%s is on the bridge at port %d, as %s", self.settings.name, port, name)
+                self.unbridged.clear()
                 self.bridged.set()
             case Unbridged(why):
                 logger.info("%s is on no bridge any more: %s", self.settings.name, why)
                 self.bridged.clear()
+                self.unbridged.set()
         self._on_change(change)
 
     def _hand(self, listener: ListenerId, *what: object) -> None:

@@ -148,8 +148,6 @@ class RemoteChannels:
         for key, channel in list(self._channels.items()):
             if channel.creator.desktop_agent not in names:
                 del self._channels[key]
-                for context_type in [type_ for other, type_ in channel.told if other == channel.creator]:
-                    self._unsubscribed(channel, channel.creator, context_type)
                 self._left(channel, channel.creator)
 
     # --- What follows ---
@@ -180,12 +178,16 @@ class RemoteChannels:
         self._tell(channel, UNSUBSCRIBE, source, context_type)
 
     def _left(self, channel: RemoteChannel, source: AppIdentifier) -> None:
-        """That the creator is lost may be told by the bridge in its name, and is seen here too: said once (Q15)."""
-        if source == channel.creator:
-            if channel.creator_left:
-                return
-            channel.creator_left = True
-        channel.told = [told for told in channel.told if told[0] != source]
+        """That a lost creator is gone may be said by the bridge in its name, and is seen here too: told once (Q15).
+
+        Whoever says it may know less than was told here, so whatever the leaver is still known to listen to ends now
+        (R82).
+        """
+        if source == channel.creator and channel.creator_left:
+            return
+        for context_type in [type_ for other, type_ in channel.told if other == source]:
+            self._unsubscribed(channel, source, context_type)
+        channel.creator_left |= source == channel.creator
         self._tell(channel, DISCONNECT, source)
 
     def _tell(

@@ -5,8 +5,12 @@ import re
 from msgspec import DecodeError, Raw, Struct, ValidationError
 from msgspec.json import Decoder
 
+from bridge.protocol.parts import Name
+
 # As deep as the readers with the least patience go (System.Text.Json).
 DEEPEST = 64
+# A reason may quote what it is about.
+LONGEST_REASON = 200
 
 
 class Malformed(Exception):
@@ -15,8 +19,8 @@ class Malformed(Exception):
     def __init__(
         self, why: str, type: str | None = None, request_uuid: str | None = None, response_uuid: str | None = None
     ) -> None:
-        super().__init__(why)
-        self.why = why
+        self.why = why if len(why) <= LONGEST_REASON else why[:LONGEST_REASON] + " …"
+        super().__init__(self.why)
         self.type = type
         self.request_uuid = request_uuid
         self.response_uuid = response_uuid
@@ -44,7 +48,7 @@ class _HeadPayload(Struct):
 _head = Decoder(_Head)
 _head_meta = Decoder(_HeadMeta)
 _head_payload = Decoder(_HeadPayload)
-_text = Decoder(str)
+_name = Decoder(Name)
 
 
 def malformed(raw: bytes, why: str) -> Malformed:
@@ -63,7 +67,7 @@ def malformed(raw: bytes, why: str) -> Malformed:
 
 def _read(raw: Raw) -> str | None:
     try:
-        return _text.decode(raw)
+        return _name.decode(raw)
     except DecodeError:
         return None
 

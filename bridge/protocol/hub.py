@@ -130,12 +130,12 @@ class Hub:
                 self._join(peer, peer.handshake)
         return self._out.effects
 
-    def closed(self, conn: int, at: float) -> list[Effect]:
+    def closed(self, conn: int, at: float, why: str = "its connection closed") -> list[Effect]:
         """A socket closed, whoever did it and however."""
         self._out.begin(at)
         peer = self._peers.get(conn)
         if peer is not None:
-            self._leave(peer, "its connection closed")
+            self._leave(peer, why)
         return self._out.effects
 
     def next_deadline(self) -> float | None:
@@ -186,7 +186,7 @@ class Hub:
 
     def _hear(self, peer: Peer, raw: bytes) -> None:
         try:
-            message = from_agent(raw, peer.version)
+            message = from_agent(raw, peer.version)  # R32 and all that is required of each kind
         except Malformed as wrong:
             self._malformed(peer, wrong)
             return

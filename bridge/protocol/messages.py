@@ -7,7 +7,7 @@ Where we judge otherwise than the published schemas do, docs/bridge.md says so.
 The bytes of a context are a view into the whole message: keep `context.copy()` where it outlives the message.
 """
 
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from msgspec import UNSET, Raw, Struct, UnsetType, ValidationError, field
 from msgspec.json import Decoder, Encoder
@@ -150,20 +150,9 @@ class Request(_Message, frozen=True, kw_only=True):
         if by_bridge and (self.meta.source is None or self.meta.source.desktop_agent is None):
             raise ValueError("Object missing required field `desktopAgent` - at `$.meta.source`")
 
-    def stamped(self, desktop_agent: str) -> Self:
-        source = self.meta.source
-        at = DesktopAgentIdentifier(desktop_agent=desktop_agent) if source is None else source.on(desktop_agent)
-        return replace(self, meta=replace(self.meta, source=at))
-
 
 class AppRequest(Request, frozen=True, kw_only=True):
     """An agent may leave its source out, but no valid request can be forwarded without an app there."""
-
-    def stamped(self, desktop_agent: str) -> Self:
-        if self.meta.source is None:
-            why = "Object missing required field `source` - at `$.meta`"
-            raise Malformed(why, self.type, self.meta.request_uuid)
-        return Request.stamped(self, desktop_agent)
 
 
 class Response(_Message, frozen=True, kw_only=True):
@@ -174,9 +163,6 @@ class Response(_Message, frozen=True, kw_only=True):
 
     def suited(self, receiver: Version) -> Self:
         return replace(self, meta=self.meta.suited(receiver)) if self.meta.error_details else self
-
-    def stamped(self, desktop_agent: str) -> Self:
-        return self
 
 
 class HelloPayload(Part, frozen=True, kw_only=True):
@@ -304,9 +290,6 @@ class FindIntentResponse(Response, frozen=True, kw_only=True, tag="findIntentRes
         payload = replace(self.payload, app_intent=self.payload.app_intent.suited(receiver))
         return replace(self, payload=payload, meta=self.meta.suited(receiver))
 
-    def stamped(self, desktop_agent: str) -> Self:
-        return replace(self, payload=replace(self.payload, app_intent=self.payload.app_intent.on(desktop_agent)))
-
 
 class FindIntentsByContextPayload(Part, frozen=True, kw_only=True):
     context: Raw
@@ -335,10 +318,6 @@ class FindIntentsByContextResponse(Response, frozen=True, kw_only=True, tag="fin
         intents = [intent.suited(receiver) for intent in self.payload.app_intents]
         return replace(self, payload=replace(self.payload, app_intents=intents), meta=self.meta.suited(receiver))
 
-    def stamped(self, desktop_agent: str) -> Self:
-        intents = [intent.on(desktop_agent) for intent in self.payload.app_intents]
-        return replace(self, payload=replace(self.payload, app_intents=intents))
-
 
 class FindInstancesPayload(Part, frozen=True, kw_only=True):
     app: AppIdentifier
@@ -356,10 +335,6 @@ class FindInstancesAnswer(Part, frozen=True, kw_only=True):
 class FindInstancesResponse(Response, frozen=True, kw_only=True, tag="findInstancesResponse"):
     payload: FindInstancesAnswer
 
-    def stamped(self, desktop_agent: str) -> Self:
-        apps = [app.on(desktop_agent) for app in self.payload.app_identifiers]
-        return replace(self, payload=replace(self.payload, app_identifiers=apps))
-
 
 class GetAppMetadataPayload(Part, frozen=True, kw_only=True):
     app: AppDestination
@@ -376,9 +351,6 @@ class GetAppMetadataAnswer(Part, frozen=True, kw_only=True):
 
 class GetAppMetadataResponse(Response, frozen=True, kw_only=True, tag="getAppMetadataResponse"):
     payload: GetAppMetadataAnswer
-
-    def stamped(self, desktop_agent: str) -> Self:
-        return replace(self, payload=replace(self.payload, app_metadata=self.payload.app_metadata.on(desktop_agent)))
 
 
 class OpenPayload(Part, frozen=True, kw_only=True):
@@ -401,10 +373,6 @@ class OpenAnswer(Part, frozen=True, kw_only=True):
 
 class OpenResponse(Response, frozen=True, kw_only=True, tag="openResponse"):
     payload: OpenAnswer
-
-    def stamped(self, desktop_agent: str) -> Self:
-        app = self.payload.app_identifier.on(desktop_agent)
-        return replace(self, payload=replace(self.payload, app_identifier=app))
 
 
 class RaiseIntentPayload(Part, frozen=True, kw_only=True):
@@ -440,11 +408,6 @@ class RaiseIntentResponse(Response, frozen=True, kw_only=True, tag="raiseIntentR
         return replace(
             self, payload=replace(self.payload, intent_resolution=resolution), meta=self.meta.suited(receiver)
         )
-
-    def stamped(self, desktop_agent: str) -> Self:
-        resolution = self.payload.intent_resolution
-        resolution = replace(resolution, source=resolution.source.on(desktop_agent))
-        return replace(self, payload=replace(self.payload, intent_resolution=resolution))
 
 
 class RaiseIntentResultAnswer(Part, frozen=True, kw_only=True):
@@ -557,9 +520,6 @@ class ErrorResponse(Struct, frozen=True, kw_only=True, rename="camel", omit_defa
         payload = ErrorPayload(error=errors.in_words_of(receiver, self.payload.error))
         return replace(self, payload=payload, meta=self.meta.suited(receiver))
 
-    def stamped(self, desktop_agent: str) -> Self:
-        return self
-
 
 def _without_result_type[R: FindIntentRequest | FindIntentsByContextRequest](request: R) -> R:
     return replace(request, payload=replace(request.payload, result_type=None))
@@ -642,13 +602,16 @@ def encode(message: Message, receiver: Version) -> bytes:
     return _encoder.encode(message.suited(receiver))
 
 
-class Relayed(Protocol):
-    def stamped(self, desktop_agent: str) -> Self: ...
+def stamped[R: Request](request: R, desktop_agent: str) -> R:
+    """The request with the name of the agent it came from in its source (R35), which is made where it has none (R36).
 
-
-def stamped[M: Relayed](message: M, desktop_agent: str) -> M:
-    """The message with the name of the agent it came from: a request's source, the apps in a response (R35, R36, R39).
-
-    Raises Malformed where the request has to name an app as its source, and names none.
+    Raises Malformed where an app would have to be named there.
     """
-    return message.stamped(desktop_agent)
+    source = request.meta.source
+    if source is not None:
+        at: Identifier = replace(source, desktop_agent=desktop_agent)
+    elif isinstance(request, AppRequest):
+        raise Malformed("Object missing required field `source` - at `$.meta`", request.type, request.meta.request_uuid)
+    else:
+        at = DesktopAgentIdentifier(desktop_agent=desktop_agent)
+    return replace(request, meta=replace(request.meta, source=at))

@@ -11,7 +11,7 @@ class Pace:
 
     def __init__(self, rate: float, burst: float) -> None:
         self._a_message = 1 / rate if rate else 0.0
-        self._whole = burst * self._a_message
+        self._whole = (burst + 0.25) * self._a_message  # A quarter is for what floating point loses.
         self._full_at = 0.0
 
     def allows(self, at: float) -> bool:

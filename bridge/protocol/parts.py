@@ -30,6 +30,7 @@ class _Context(Struct):
     id: _Object = _Object()
 
 
+_NULL = Raw(b"null")
 _context = Decoder(_Context)
 
 
@@ -44,7 +45,7 @@ def check_context(context: Raw | UnsetType) -> None:
 
 def take_null_as_absent(struct: Struct, name: str) -> None:
     """What `X | None` does of itself for all but `Raw`."""
-    if bytes(getattr(struct, name) or b"") == b"null":
+    if getattr(struct, name) == _NULL:
         force_setattr(struct, name, UNSET)
 
 
@@ -58,9 +59,9 @@ def check_channels(state: ChannelsState | None) -> None:
 
 
 def check_timestamp(text: str) -> None:
-    """RFC 3339 as the strictest receiver reads it: a capital T and Z, or an offset with its colon."""
+    """RFC 3339, of which the parser alone is too tolerant: a T between date and time, an offset with its colon."""
     convert(text, datetime)
-    if not (text[10] == "T" and (text[-1] == "Z" or text[-6] in "+-")):
+    if not (text[10] in "Tt" and (text[-1] in "Zz" or text[-6] in "+-")):
         raise ValueError("Invalid RFC3339 encoded datetime")
 
 
@@ -74,9 +75,6 @@ class Identifier(Struct, frozen=True, kw_only=True, rename="camel", omit_default
     def __post_init__(self) -> None:
         if self.app_id is None and self.desktop_agent is None:
             raise ValueError("Names neither an app nor a desktop agent")
-
-    def on(self, desktop_agent: str) -> Self:
-        return replace(self, desktop_agent=desktop_agent)
 
 
 class AppIdentifier(Identifier, frozen=True, kw_only=True):
@@ -153,9 +151,6 @@ class AppMetadata(Part, frozen=True, kw_only=True):
     # The schemas give `null` a place of its own here.
     result_type: str | UnsetType | None = UNSET
 
-    def on(self, desktop_agent: str) -> Self:
-        return replace(self, desktop_agent=desktop_agent)
-
 
 class IntentMetadata(Part, frozen=True, kw_only=True):
     name: str
@@ -165,9 +160,6 @@ class IntentMetadata(Part, frozen=True, kw_only=True):
 class AppIntent(Part, frozen=True, kw_only=True):
     intent: IntentMetadata
     apps: list[AppMetadata]
-
-    def on(self, desktop_agent: str) -> Self:
-        return replace(self, apps=[app.on(desktop_agent) for app in self.apps])
 
     def suited(self, receiver: Version) -> Self:
         if receiver is not Version.V2_1 or self.intent.display_name is not None:

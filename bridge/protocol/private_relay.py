@@ -102,7 +102,7 @@ class PrivateRelay:
         self._private.agent_lost(name)
 
     def disconnect_app(self, channel_id: str, app: AppKey) -> None:
-        """For the app as its disconnect() would (R79 to R81), and from then on nothing from or to it is relayed."""
+        """For the app as its disconnect() would (R79, R80, R81), and from then on nothing from or to it is relayed."""
         for channel in self._private.named(channel_id):
             member = channel.members.get(app)
             if member is None:

@@ -14,6 +14,8 @@ class Agent:
     """A connected desktop agent; a disconnection names it by its `session_id`."""
 
     session_id: str
+    #: The number that the server gave its socket.
+    conn: int
     name: str
     requested_name: str
     principal: str | None
@@ -81,6 +83,7 @@ def agent(peer: Peer) -> Agent:
     features = peer.entry.optional_features
     return Agent(
         session_id=peer.session_id,
+        conn=peer.conn,
         name=peer.name,
         requested_name=peer.requested_name,
         principal=peer.principal,

@@ -2,8 +2,8 @@
 
 It decides nothing about messages. Each call of the hub is one step without an await, and its effects are carried out
 before the next begins, so naming an agent and telling everybody is atomic (R20) and order is kept between any two
-agents (R91), with no lock. What is to be sent gathers for one turn of the event loop and goes out in one write for each
-socket. All of it belongs to the thread of the loop; `run_in_loop` is the way in from another.
+agents (R91), with no lock. What is to be sent gathers until all is handled that came in one read of a socket, and goes
+out in one write for each receiver. All of it belongs to the thread of the loop; `run_in_loop` is the way in from another.
 """
 
 import asyncio
@@ -11,13 +11,14 @@ import errno
 import logging
 import socket
 import time
+import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from functools import partial
 from http import HTTPStatus
 from uuid import uuid4
 
-import aiofastnet
 from picows import WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener
 
 from bridge.protocol.effects import Close, Effect, Note, Send, Verify
@@ -32,7 +33,8 @@ from bridge.server.wire import AgentSocket, Gate, Wire, frame_of
 LOOPBACK = "127.0.0.1"
 #: Small, so that one turn of the loop cannot bring more of one agent than others can wait for.
 RECEIVE_BUFFER = 256 * 1024
-GOING_AWAY = 1001
+#: Close codes of RFC 6455, section 7.4.1.
+GOING_AWAY, INTERNAL_ERROR = 1001, 1011
 
 logger = logging.getLogger("bridge.server")
 # It writes several lines a connection, and whole messages where it is set to debug.
@@ -78,7 +80,7 @@ class BridgeServer:
         self._sockets: dict[int, AgentSocket] = {}
         self._last_conn = 0
         self._unsent: list[AgentSocket] = []
-        self._gone: list[AgentSocket] = []
+        self._gone: list[tuple[int, str]] = []
         self._turn_due = False
         self._timer: asyncio.TimerHandle | None = None
         self._checks: set[asyncio.Task[None]] = set()
@@ -92,7 +94,7 @@ class BridgeServer:
         self.started_at = time.time()
         listening = self._bind()
         self.port = listening.getsockname()[1]
-        self._listener = await aiofastnet.create_server(self._loop, self._wire, sock=listening)
+        self._listener = await self._loop.create_server(self._wire, sock=listening)
         logger.info("Listening on ws://%s:%d", LOOPBACK, self.port)
         return self.port
 
@@ -107,10 +109,11 @@ class BridgeServer:
         if self._timer:
             self._timer.cancel()
         try:
-            async with asyncio.timeout(self.settings.close_within + 1):
+            async with asyncio.timeout(self.settings.close_within):
                 await self._listener.wait_closed()
         except TimeoutError:
-            self._listener.abort_clients()
+            self._gate.abort_all()
+            await self._listener.wait_closed()
         logger.info("Closed")
 
     def _bind(self) -> socket.socket:
@@ -135,16 +138,18 @@ class BridgeServer:
         return ServerSnapshot(
             port=self.port,
             started_at=self.started_at,
-            open_sockets=self._gate.open,
+            open_sockets=len(self._gate.transports),
             queued={conn: each.queued for conn, each in self._sockets.items()},
             hub=self._hub.snapshot(self._now()),
         )
 
     def disconnect_agent(self, session_id: str) -> None:
         self._apply(self._hub.disconnect_agent(session_id, self._now()))
+        self._need_turn()
 
     def disconnect_app(self, channel_id: str, app: AppKey) -> None:
         self._apply(self._hub.disconnect_app(channel_id, app, self._now()))
+        self._need_turn()
 
     def run_in_loop[T](self, function: Callable[[], T], within: float = 5.0) -> T:
         """For another thread: what `function` returns or raises when the loop has called it."""
@@ -188,10 +193,16 @@ class BridgeServer:
     def opened(self, agent: AgentSocket) -> None:
         self._sockets[agent.conn] = agent
         own_token = self._own_token() if self._own_token else None
-        self._apply(self._hub.connected(agent.conn, self._now(), own_token))
+        self._step(lambda at: self._hub.connected(agent.conn, at, own_token))
 
     def received(self, agent: AgentSocket, raw: bytes) -> None:
-        self._apply(self._hub.received(agent.conn, raw, self._now()))
+        try:
+            effects = self._hub.received(agent.conn, raw, self._now())
+        except Exception as error:
+            _log_failure("A message could not be handled", error)
+            agent.close(INTERNAL_ERROR, "")
+        else:
+            self._apply(effects)
 
     def unsent(self, agent: AgentSocket) -> None:
         self._unsent.append(agent)
@@ -199,7 +210,7 @@ class BridgeServer:
     def gone(self, agent: AgentSocket, why: str) -> None:
         if self._sockets.pop(agent.conn, None) is not None:
             # Not at once: this may come out of the middle of other effects, which go first.
-            self._gone.append(agent)
+            self._gone.append((agent.conn, why))
             self._need_turn()
 
     # What the hub wants.
@@ -216,7 +227,16 @@ class BridgeServer:
                     agent.close(effect.code, effect.reason)
             else:
                 self._check(effect)
-        self._need_turn()
+
+    def _step(self, step: Callable[[float], Sequence[Effect]]) -> None:
+        """Where nobody waits for it; what fails here is a mistake of ours, and everybody else goes on."""
+        try:
+            effects = step(self._now())
+        except Exception as error:
+            _log_failure("A step of the bridge failed", error)
+        else:
+            self._apply(effects)
+            self._need_turn()
 
     def _frame(self, data: bytes) -> bytes:
         """One frame for all who get the same message."""
@@ -226,7 +246,10 @@ class BridgeServer:
 
     def _note(self, note: Note) -> None:
         logger.info("%s [%s]", _printable(note.text), _printable(note.agent or note.session_id or "bridge"))
-        self._on_note(note)
+        try:
+            self._on_note(note)
+        except Exception as error:
+            _log_failure("A note could not be taken", error)
 
     def _check(self, wanted: Verify) -> None:
         check = self._loop.create_task(self._verified(wanted))
@@ -245,21 +268,22 @@ class BridgeServer:
             # Its text might quote the token.
             logger.error("A token could not be checked: %s", type(error).__name__)
         if wanted.conn in self._sockets:
-            self._apply(self._hub.verified(wanted.conn, principal, self._now()))
+            self._step(lambda at: self._hub.verified(wanted.conn, principal, at))
 
     # The end of a turn.
 
     def _need_turn(self) -> None:
         if not self._turn_due:
             self._turn_due = True
-            self._loop.call_soon(self._turn)
+            self._loop.call_soon(self.turn)
 
-    def _turn(self) -> None:
+    def turn(self) -> None:
         """Tells the hub who is gone, sends what has gathered, and sets the timer to what the hub waits for."""
         self._turn_due = False
         while self._gone or self._unsent:
-            while self._gone:
-                self._apply(self._hub.closed(self._gone.pop(0).conn, self._now()))
+            gone, self._gone = self._gone, []
+            for conn, why in gone:
+                self._step(partial(self._hub.closed, conn, why=why))
             unsent, self._unsent = self._unsent, []
             for agent in unsent:
                 agent.flush()
@@ -277,10 +301,16 @@ class BridgeServer:
 
     def _tick(self) -> None:
         self._timer = None
-        self._apply(self._hub.tick(self._now()))
+        self._step(self._hub.tick)
 
     def _now(self) -> float:
         return self._epoch + time.monotonic()
+
+
+def _log_failure(what: str, error: Exception) -> None:
+    """Where it happened, but not what the error says, which may quote a message."""
+    where = "".join(traceback.format_tb(error.__traceback__))
+    logger.error("%s: %s\n%s", what, type(error).__name__, where)
 
 
 def _printable(text: str) -> str:

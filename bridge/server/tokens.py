@@ -55,6 +55,9 @@ class TokenCheck:
         self._used_in_order: deque[tuple[float, bytes]] = deque()
 
     async def __call__(self, token: str) -> str | None:
+        return self.principal(token)
+
+    def principal(self, token: str) -> str | None:
         try:
             return self._principal(token)
         except _Refused as refused:

@@ -1,11 +1,12 @@
 """One agent's socket: whole messages in, whole messages out, bounded on both sides.
 
-picows parses and unmasks frames and notices silence. It hands over single frames as they come, and writes what it is
+picows parses and unmasks frames, and notices silence. It hands over single frames as they come, and writes what it is
 given at once and without a bound; so here is what it leaves to its user: joining fragments, refusing what is not text,
 gathering what goes to one socket into one write, and letting go of a peer that does not read.
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -13,6 +14,7 @@ from picows import WSAutoPingStrategy, WSFrame, WSListener, WSMsgType, WSTranspo
 from picows.picows import WSProtocol  # type: ignore[attr-defined]
 
 from bridge.protocol.effects import POLICY_VIOLATION
+from bridge.protocol.pace import Pace
 from bridge.server.settings import BridgeSettings
 
 #: Close codes of RFC 6455, section 7.4.1.
@@ -21,6 +23,8 @@ OK, PROTOCOL_ERROR, UNSUPPORTED_DATA, INVALID_TEXT, MESSAGE_TOO_BIG = 1000, 1002
 _TEXT, _PONG = 0x81, 0x8A
 #: What is gathered for one socket is written at the latest when it is so much.
 WRITE_AT = 256 * 1024
+#: Frames a second that are no whole message, pings and fragments, and how many of them may come at once.
+FRAME_RATE, FRAME_BURST = 1_000.0, 5_000.0
 #: The longest reason that fits in a close frame.
 _REASON_BYTES = 123
 
@@ -32,6 +36,7 @@ class Owner(Protocol):
     def received(self, agent: "AgentSocket", raw: bytes) -> None: ...
     def unsent(self, agent: "AgentSocket") -> None: ...
     def gone(self, agent: "AgentSocket", why: str) -> None: ...
+    def turn(self) -> None: ...
 
 
 def frame_of(data: bytes) -> bytes:
@@ -50,12 +55,14 @@ def _header(first: int, size: int) -> bytes:
 class AgentSocket(WSListener):
     def __init__(self, conn: int, owner: Owner, settings: BridgeSettings) -> None:
         self.conn = conn
+        self.is_open = False
         self.closing = False
         self._owner = owner
         self._settings = settings
         self._outbox: list[bytes] = []
         self._waiting = 0
         self._partial: bytearray | None = None
+        self._pace = Pace(FRAME_RATE, FRAME_BURST)
         self._told = False
         self._abort: asyncio.TimerHandle | None = None
 
@@ -81,21 +88,24 @@ class AgentSocket(WSListener):
             return
         self._tcp.write(frames[0] if len(frames) == 1 else b"".join(frames))
         if self._congested and self._tcp.get_write_buffer_size() > self._settings.max_queue_bytes:
-            self.close(POLICY_VIOLATION, "the agent does not read what it is sent")
+            self.close(POLICY_VIOLATION, "it does not read what it is sent")
 
     def close(self, code: int, reason: str) -> None:
         """With a close frame behind all that was sent; the other side has `close_within` seconds to answer it."""
+        self.flush()
         if self.closing:
             return
-        self.flush()
         self._ws.send_close(code, reason.encode()[:_REASON_BYTES].decode(errors="ignore"))  # type: ignore[arg-type]
         self._ending(reason)
 
-    def parser_failed(self) -> None:
-        """picows has sent the close frame; nothing more is read, since it would go on buffering."""
-        self._tcp.pause_reading()
-        sent = self._ws.close_handshake.sent
-        self._ending(sent.reason if sent else "a frame could not be read")
+    def read_ended(self) -> None:
+        """All frames of one read have been handled, or picows could not parse one and has sent a close frame."""
+        if self._ws.is_close_frame_sent and not self.closing:
+            # It would go on buffering.
+            self._tcp.pause_reading()
+            sent = self._ws.close_handshake.sent
+            self._ending(sent.reason if sent else "a frame could not be read")
+        self._owner.turn()
 
     def _ending(self, why: str) -> None:
         self.closing = True
@@ -111,6 +121,7 @@ class AgentSocket(WSListener):
     # What picows calls.
 
     def on_ws_connected(self, transport: WSTransport) -> None:
+        self.is_open = True
         self._ws = transport
         self._tcp: Any = transport.underlying_transport
         self._congested = False
@@ -123,22 +134,25 @@ class AgentSocket(WSListener):
                 self._tcp.close()
         elif frame.rsv1 or frame.rsv2 or frame.rsv3:
             self.close(PROTOCOL_ERROR, "no extension was agreed on")
+        elif kind is WSMsgType.TEXT and frame.fin and self._partial is None:
+            self._whole(frame.get_payload_as_bytes())
+        elif not self._pace.allows(time.monotonic()):
+            self.close(POLICY_VIOLATION, "too many frames that are no whole message")
         elif kind is WSMsgType.TEXT or kind is WSMsgType.CONTINUATION:
-            self._text(kind, frame)
+            self._fragment(kind, frame)
         elif kind is WSMsgType.PING:
             payload = frame.get_payload_as_bytes()
             self.send(_header(_PONG, len(payload)) + payload)
         elif kind is WSMsgType.BINARY:
             self.close(UNSUPPORTED_DATA, "text messages only")
         elif kind is WSMsgType.CLOSE:
+            self._tell("it closed its connection")
             self.close(OK, "")
             self._tcp.close()
 
-    def _text(self, kind: WSMsgType, frame: WSFrame) -> None:
+    def _fragment(self, kind: WSMsgType, frame: WSFrame) -> None:
         if (kind is WSMsgType.TEXT) is (self._partial is not None):
             self.close(PROTOCOL_ERROR, "fragments of two messages are mixed")
-        elif self._partial is None and frame.fin:
-            self._whole(frame.get_payload_as_bytes())
         elif len(self._partial or b"") + frame.payload_size > self._settings.max_message_bytes:
             self.close(MESSAGE_TOO_BIG, f"more than {self._settings.max_message_bytes} bytes")
         else:
@@ -160,7 +174,7 @@ class AgentSocket(WSListener):
         if self._abort:
             self._abort.cancel()
         sent = transport.close_handshake and transport.close_handshake.sent
-        self._tell(sent.reason if sent else "the connection was lost")
+        self._tell(sent.reason if sent else "its connection was lost")
 
     def pause_writing(self) -> None:
         self._congested = True
@@ -178,17 +192,23 @@ def _is_utf8(raw: bytes) -> bool:
 
 
 class Gate:
-    """Counts TCP connections, upgraded or not: a peer that says nothing holds one too."""
+    """The TCP connections, upgraded or not: a peer that says nothing holds one too."""
 
     def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.open = 0
+        self._limit = limit
+        self.transports: set[asyncio.Transport] = set()
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.transports) >= self._limit
+
+    def abort_all(self) -> None:
+        for transport in self.transports:
+            transport.abort()
 
 
 class Wire(WSProtocol):  # type: ignore[misc]
     """What picows has no call for: counting connections not yet upgraded, and knowing that its parser gave up."""
-
-    _refused = False
 
     def __init__(self, gate: Gate, admit: Callable[[WSUpgradeRequest], Any], settings: BridgeSettings, logger: Any):
         super().__init__(
@@ -209,23 +229,24 @@ class Wire(WSProtocol):  # type: ignore[misc]
             16 * 1024,
         )
         self._gate = gate
+        self._tcp: asyncio.Transport | None = None
 
-    def connection_made(self, transport: Any) -> None:
-        if self._gate.open >= self._gate.limit:
-            self._refused = True
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        if self._gate.is_full:
             # Not at once: the transport is about to add its reader.
             asyncio.get_running_loop().call_soon(transport.abort)
             return
-        self._gate.open += 1
+        self._gate.transports.add(transport)
+        self._tcp = transport
         super().connection_made(transport)
 
     def connection_lost(self, error: Exception | None) -> None:
-        if not self._refused:
-            self._gate.open -= 1
+        if self._tcp is not None:
+            self._gate.transports.discard(self._tcp)
             super().connection_lost(error)
 
     def buffer_updated(self, count: int) -> None:
         super().buffer_updated(count)
-        agent = self.listener
-        if agent is not None and not agent.closing and self.transport.is_close_frame_sent:
-            agent.parser_failed()
+        # There is a listener before its upgrade is known to be a good one.
+        if self.listener is not None and self.listener.is_open:
+            self.listener.read_ended()

@@ -32,6 +32,8 @@ class Network:
         self.at = NOW
         self.journal: list[str] = []
         self.wire: list[dict[str, Any]] = []
+        #: While true, messages are on their way until a test lets some arrive.
+        self.is_slow = False
         self._queue: deque[tuple[Any, ...]] = deque()
         self._conns: dict[int, tuple[Agent, int]] = {}
         self._next_conn = 0
@@ -68,9 +70,15 @@ class Network:
                 return
 
     def settle(self) -> None:
-        while self._queue:
+        if not self.is_slow:
+            self.arrive(None)
+
+    def arrive(self, number: int | None) -> None:
+        """So many messages, or all of them."""
+        while self._queue and number != 0:
             act, *args = self._queue.popleft()
             act(*args)
+            number = None if number is None else number - 1
 
     def kill_bridge(self) -> None:
         self.hub = None

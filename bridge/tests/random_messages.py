@@ -1,235 +1,266 @@
-"""A pretend wire: a hub and any number of agents, without sockets, threads or a clock.
+"""Random valid messages, as JSON values, made from what the specification says and not from our own definitions."""
 
-    wire = Wire()
-    a, b = wire.agent("agent-A"), wire.agent("agent-B", fdc3_version="2.2")
-    a.send("findIntentRequest", {"intent": "ViewQuote"}, source=app("blotter"))
-    assert b.last["meta"]["source"]["desktopAgent"] == "agent-A"
+from datetime import datetime, timedelta, timezone
+from typing import Any
 
-Whatever the hub sends has to be valid for the version of its receiver, or the test fails on the spot.
-"""
+from hypothesis import strategies as st
 
-from __future__ import annotations
+from bridge.protocol.versions import Version
 
-import json
-from collections.abc import Callable
-from itertools import count
+JSON = dict[str, Any]
 
-from bridge.protocol.effects import Close, Effect, Note, Send, Verify
-from bridge.protocol.hub import Hub
-from bridge.protocol.messages import from_bridge
-from bridge.protocol.settings import HubSettings
-from bridge.protocol.snapshot import Snapshot
-from bridge.protocol.versions import Version, version_of
+FIND_ERRORS = [
+    "ApiTimeout",
+    "DesktopAgentNotFound",
+    "IntentDeliveryFailed",
+    "MalformedContext",
+    "NoAppsFound",
+    "ResolverTimeout",
+    "ResolverUnavailable",
+    "TargetAppUnavailable",
+    "TargetInstanceUnavailable",
+    "UserCancelledResolution",
+]
+OPEN_ERRORS = [
+    "ApiTimeout",
+    "AppNotFound",
+    "AppTimeout",
+    "DesktopAgentNotFound",
+    "ErrorOnLaunch",
+    "MalformedContext",
+    "ResolverUnavailable",
+]
+RESULT_ERRORS = ["ApiTimeout", "IntentHandlerRejected", "NoResultReturned"]
+CHANNEL_ERRORS = ["AccessDenied", "CreationFailed", "NoChannelFound"]
+BRIDGING_ERRORS = ["AgentDisconnected", "MalformedMessage", "NotConnectedToBridge", "ResponseToBridgeTimedOut"]
 
-type Json = dict[str, object]
+# The ends of the types' names are the kinds of message; those that get an answer, and those that do not.
+ANSWERED = ("findIntent", "findIntentsByContext", "findInstances", "getAppMetadata", "open", "raiseIntent")
+PRIVATE = (
+    "broadcast",
+    "eventListenerAdded",
+    "eventListenerRemoved",
+    "onAddContextListener",
+    "onUnsubscribe",
+    "onDisconnect",
+)
+REQUESTS = ("broadcastRequest", *(f"{kind}Request" for kind in ANSWERED), *(f"PrivateChannel.{p}" for p in PRIVATE))
+RESPONSES = (*(f"{kind}Response" for kind in ANSWERED), "raiseIntentResultResponse")
+CONNECTION_BY_BRIDGE = ("hello", "authenticationFailed", "connectedAgentsUpdate")
 
-TIMESTAMP = "2025-06-02T09:00:00.137Z"
-#: Versions in the order in which agents take them when a test does not care.
-CURRENT = "2.2"
+text = st.text(max_size=6)
+number = st.integers(-(2**31), 2**31) | st.floats(allow_nan=False, allow_infinity=False, width=32)
+anything = st.recursive(
+    st.none() | st.booleans() | number | text,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(text, inner, max_size=2),
+    max_leaves=4,
+)
+timestamp = st.builds(
+    lambda moment, minutes, digits: (
+        moment.replace(tzinfo=timezone(timedelta(minutes=minutes))).isoformat(timespec=digits)
+        if minutes
+        else moment.isoformat(timespec=digits) + "Z"
+    ),
+    st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30)),
+    st.sampled_from((0, 0, 60, -330)),
+    st.sampled_from(("seconds", "milliseconds", "microseconds")),
+)
 
 
-def app(app_id: str, agent: str | None = None, instance: str | None = "1") -> Json:
-    """An AppIdentifier; with `agent` a full one."""
-    return _without_none({"appId": app_id, "instanceId": instance, "desktopAgent": agent})
+def with_keys(required: JSON, optional: JSON | None = None) -> st.SearchStrategy[JSON]:
+    return st.fixed_dictionaries(required, optional=optional or {})
 
 
-def context(type: str = "fdc3.instrument", **more: object) -> Json:
-    return {"type": type, **more}
+context = with_keys({"type": text}, {"name": text, "id": st.dictionaries(text, text, max_size=2), "more": anything})
+channels_state = st.dictionaries(text, st.lists(context, max_size=2), max_size=2)
+
+_app = {"appId": text}
+_agent = {"desktopAgent": text}
+_instance = {"instanceId": text}
+app = with_keys(_app, {**_instance, **_agent, "unknown": anything})
+agent = with_keys(_agent, {"unknown": anything})
+app_or_agent = app | agent
+app_on_agent = with_keys({**_app, **_agent}, _instance)
+
+icon = with_keys({"src": text}, {"size": text, "type": text})
+image = with_keys({"src": text}, {"size": text, "type": text, "label": text})
+app_metadata = with_keys(
+    _app,
+    {
+        **_instance,
+        **_agent,
+        "name": text,
+        "version": text,
+        "instanceMetadata": st.dictionaries(text, anything, max_size=1),
+        "title": text,
+        "tooltip": text,
+        "description": text,
+        "icons": st.lists(icon, max_size=1),
+        "screenshots": st.lists(image, max_size=1),
+        "resultType": text | st.none(),
+    },
+)
+app_intent = with_keys(
+    {"intent": with_keys({"name": text}, {"displayName": text}), "apps": st.lists(app_metadata, max_size=2)}
+)
+channel = with_keys(
+    {"id": text, "type": st.sampled_from(("app", "private", "user"))},
+    {"displayMetadata": with_keys({}, {"name": text, "color": text, "glyph": text})},
+)
+signature = with_keys({"protected": text, "signature": text})
+anti_replay = with_keys({"iat": number, "exp": number, "jti": text})
+_said_by_app = {
+    "custom": st.dictionaries(text, anything, max_size=1),
+    "signature": signature,
+    "antiReplay": anti_replay,
+}
+metadata_by_app = with_keys({}, {"traceId": text, **_said_by_app})
+context_metadata = with_keys({"source": app, "timestamp": timestamp, "traceId": text}, _said_by_app)
+intent_result = st.just(JSON()) | with_keys({"context": context}) | with_keys({"channel": channel})
+uuid = st.uuids(version=4).map(str) | text
 
 
-def implementation(fdc3_version: str = CURRENT) -> Json:
-    features = {"UserChannelMembershipAPIs": True, "DesktopAgentBridging": True}
-    if version_of(fdc3_version) is not Version.NEXT:
-        features["OriginatingAppMetadata"] = True
-    return {"fdc3Version": fdc3_version, "provider": "Tests", "optionalFeatures": features}
-
-
-def private_channel_request(type: str, channel: str, source: Json, destination: Json, **payload: object) -> Json:
-    """For `Line.post`: `type` without its `PrivateChannel.`."""
-    return {
-        "type": f"PrivateChannel.{type}",
-        "payload": {"channelId": channel, **payload},
-        "meta": {"requestUuid": f"pc-{next(_uuids)}", "timestamp": TIMESTAMP}
-        | {"source": source, "destination": destination},
+def implementation(version: Version, named: bool) -> st.SearchStrategy[JSON]:
+    features = {"UserChannelMembershipAPIs": st.booleans(), "DesktopAgentBridging": st.booleans()}
+    if version is not Version.NEXT:
+        features["OriginatingAppMetadata"] = st.booleans()
+    required = {
+        "fdc3Version": st.just({Version.V2_2: "2.2", Version.NEXT: "3.0.0"}[version]),
+        "provider": text,
+        "optionalFeatures": with_keys(features),
     }
+    return with_keys({**required, **(_agent if named else {})}, {"providerVersion": text})
 
 
-_uuids = count(1)
+def errors_of(type: str, version: Version) -> list[str]:
+    added = version is Version.NEXT
+    if type == "raiseIntentResultResponse":
+        return RESULT_ERRORS + BRIDGING_ERRORS
+    if type == "openResponse":
+        return OPEN_ERRORS + BRIDGING_ERRORS + ["InvalidArguments"] * added
+    return FIND_ERRORS + BRIDGING_ERRORS + ["InvalidArguments", "IntentListenerConflict"] * added
 
 
-class Wire:
-    """The hub, its time, and what it wanted done that was not sending."""
-
-    def __init__(self, **settings: object) -> None:
-        ids = count(1)
-        self.hub = Hub(HubSettings(**settings), new_id=lambda: f"bridge-{next(ids)}")  # type: ignore[arg-type]
-        self.at = 1_750_000_000.0
-        self.lines: dict[int, Line] = {}
-        self.to_verify: dict[int, str] = {}
-        self.notes: list[Note] = []
-        #: Every message in the order in which it was sent, with its receiver.
-        self.sent: list[tuple[Line, Json]] = []
-        self._conns = count(1)
-
-    def connect(self) -> Line:
-        """A socket and nothing more."""
-        line = Line(self, next(self._conns))
-        self.lines[line.conn] = line
-        self.do(self.hub.connected(line.conn, self.at))
-        return line
-
-    def agent(self, name: str, **handshake: object) -> Line:
-        """A desktop agent that was named, with nothing left to read."""
-        line = self.connect()
-        line.shake_hands(name, **handshake)  # type: ignore[arg-type]
-        for each in self.lines.values():
-            each.clear()
-        self.sent.clear()
-        return line
-
-    def pass_time(self, seconds: float) -> None:
-        """Step by step, as a server with a timer does."""
-        end = self.at + seconds
-        while (due := self.hub.next_deadline()) is not None and due <= end:
-            self.at = max(self.at, due)
-            self.do(self.hub.tick(self.at))
-        self.at = end
-
-    def disconnect_app(self, channel: str, who: Json) -> None:
-        from bridge.protocol.identity import AppKey
-
-        key = AppKey(str(who["appId"]), who.get("instanceId"), str(who["desktopAgent"]))  # type: ignore[arg-type]
-        self.do(self.hub.disconnect_app(channel, key, self.at))
-
-    def disconnect_agent(self, line: Line) -> None:
-        self.do(self.hub.disconnect_agent(line.session_id, self.at))
-
-    def snapshot(self) -> Snapshot:
-        return self.hub.snapshot(self.at)
-
-    def do(self, effects: list[Effect]) -> None:
-        for effect in effects:
-            match effect:
-                case Send(conn, data):
-                    self.lines[conn]._arrive(data)
-                case Verify(conn, token):
-                    self.to_verify[conn] = token
-                case Close(conn, code, reason):
-                    self.lines[conn].closed = (code, reason)
-                case Note():
-                    self.notes.append(effect)
+def any_error(version: Version) -> list[str]:
+    every = {*FIND_ERRORS, *OPEN_ERRORS, *RESULT_ERRORS, *CHANNEL_ERRORS, *BRIDGING_ERRORS}
+    return sorted(every | ({"InvalidArguments", "IntentListenerConflict"} if version is Version.NEXT else set()))
 
 
-class Line:
-    """The agent's end of one connection. `raw_inbox` has the bytes, `inbox` the messages."""
-
-    def __init__(self, wire: Wire, conn: int) -> None:
-        self.wire = wire
-        self.conn = conn
-        self.version = Version.V2_2
-        self.name: str | None = None
-        self.inbox: list[Json] = []
-        self.raw_inbox: list[bytes] = []
-        self.closed: tuple[int, str] | None = None
-        self.on_message: Callable[[bytes], None] | None = None
-        self._uuids = count(1)
-
-    @property
-    def session_id(self) -> str:
-        return next(each.session_id for each in self.wire.snapshot().agents if each.name == self.name)
-
-    @property
-    def last(self) -> Json:
-        assert self.inbox, f"{self.name} received nothing"
-        return self.inbox[-1]
-
-    @property
-    def types(self) -> list[str]:
-        return [str(message["type"]) for message in self.inbox]
-
-    def clear(self) -> None:
-        self.inbox.clear()
-        self.raw_inbox.clear()
-
-    def take(self) -> list[Json]:
-        """What came since the last time."""
-        taken = list(self.inbox)
-        self.clear()
-        return taken
-
-    # What an agent does
-
-    def send_raw(self, raw: bytes) -> None:
-        self.wire.do(self.wire.hub.received(self.conn, raw, self.wire.at))
-
-    def post(self, message: Json) -> None:
-        self.send_raw(json.dumps(message).encode())
-
-    def send(
-        self, type: str, payload: Json, *, source: Json | None = None, to: Json | None = None, uuid: str | None = None
-    ) -> str:
-        """A request; returns its requestUuid."""
-        uuid = uuid or f"{self.name or self.conn}-{next(self._uuids)}"
-        meta = {"requestUuid": uuid, "timestamp": TIMESTAMP, "source": source, "destination": to}
-        self.post({"type": type, "payload": payload, "meta": _without_none(meta)})
-        return uuid
-
-    def answer(self, request: Json | str, type: str, payload: Json, *, uuid: str | None = None) -> str:
-        """A response to a request that came, or to a requestUuid; returns its responseUuid."""
-        request_uuid = request if isinstance(request, str) else request["meta"]["requestUuid"]  # type: ignore[index]
-        uuid = uuid or f"{self.name or self.conn}-answer-{next(self._uuids)}"
-        meta = {"requestUuid": request_uuid, "responseUuid": uuid, "timestamp": TIMESTAMP}
-        self.post({"type": type, "payload": payload, "meta": meta})
-        return uuid
-
-    def shake_hands(
-        self,
-        name: str,
-        *,
-        fdc3_version: str = CURRENT,
-        state: dict[str, list[Json]] | None = None,
-        token: str | None = None,
-        uuid: str | None = None,
-    ) -> str:
-        """Returns the requestUuid of the handshake."""
-        self.version = version_of(fdc3_version) or Version.V2_2
-        said = implementation(fdc3_version)
-        payload = {"implementationMetadata": said, "requestedName": name, "channelsState": state or {}}
-        payload |= _without_none({"authToken": token})
-        return self.send("handshake", payload, uuid=uuid or f"handshake-{self.conn}")
-
-    def tell(self, type: str, channel: str, source: Json, to: Json, **payload: object) -> None:
-        """A message of a private channel; `type` without its `PrivateChannel.`."""
-        self.post(private_channel_request(type, channel, source, to, **payload))
-
-    def hang_up(self) -> None:
-        self.wire.do(self.wire.hub.closed(self.conn, self.wire.at))
-
-    def _arrive(self, data: bytes) -> None:
-        assert self.closed is None, f"{data!r} sent after the close"
-        from_bridge(data, self.version)
-        message = json.loads(data)
-        self.raw_inbox.append(data)
-        self.inbox.append(message)
-        self.wire.sent.append((self, message))
-        if message["type"] == "connectedAgentsUpdate" and self.name is None:
-            self.name = message["payload"]["addAgent"]
-        if self.on_message:
-            self.on_message(data)
+def payload(type: str, version: Version) -> st.SearchStrategy[JSON]:
+    listener = with_keys(
+        {"channelId": text, "listenerType": st.sampled_from(("addContextListener", "unsubscribe", "disconnect"))}
+    )
+    of_context = with_keys({"channelId": text, "contextType": text | st.none()})
+    broadcast = {"channelId": text, "context": context}
+    metadata = {"metadata": metadata_by_app} if version is Version.NEXT else {}
+    result_metadata = {"resultMetadata": context_metadata} if version is Version.NEXT else {}
+    return {
+        "hello": with_keys(
+            {
+                "desktopAgentBridgeVersion": text,
+                "supportedFDC3Versions": st.lists(text, max_size=2),
+                "authRequired": st.booleans(),
+            },
+            {"authToken": text},
+        ),
+        "handshake": with_keys(
+            {
+                "implementationMetadata": implementation(version, named=False),
+                "requestedName": text,
+                "channelsState": channels_state,
+            },
+            {"authToken": text},
+        ),
+        "authenticationFailed": with_keys({}, {"message": text}),
+        "connectedAgentsUpdate": with_keys(
+            {"allAgents": st.lists(implementation(version, named=True), max_size=2)},
+            {"addAgent": text, "removeAgent": text, "channelsState": channels_state},
+        ),
+        "broadcastRequest": with_keys({**broadcast, **metadata}),
+        "findIntentRequest": with_keys({"intent": text}, {"context": context, "resultType": text}),
+        "findIntentsByContextRequest": with_keys({"context": context}, {"resultType": text}),
+        "findInstancesRequest": with_keys({"app": app}),
+        "getAppMetadataRequest": with_keys({"app": app_on_agent}),
+        "openRequest": with_keys({"app": app_on_agent}, {"context": context}),
+        "raiseIntentRequest": with_keys({"intent": text, "context": context, "app": app_on_agent}),
+        "PrivateChannel.broadcast": with_keys(broadcast),
+        "PrivateChannel.eventListenerAdded": listener,
+        "PrivateChannel.eventListenerRemoved": listener,
+        "PrivateChannel.onAddContextListener": of_context,
+        "PrivateChannel.onUnsubscribe": of_context,
+        "PrivateChannel.onDisconnect": with_keys({"channelId": text}),
+        "findIntentResponse": with_keys({"appIntent": app_intent}),
+        "findIntentsByContextResponse": with_keys({"appIntents": st.lists(app_intent, max_size=2)}),
+        "findInstancesResponse": with_keys({"appIdentifiers": st.lists(app_metadata, max_size=2)}),
+        "getAppMetadataResponse": with_keys({"appMetadata": app_metadata}),
+        "openResponse": with_keys({"appIdentifier": app}),
+        "raiseIntentResponse": with_keys({"intentResolution": with_keys({"intent": text, "source": app})}),
+        "raiseIntentResultResponse": with_keys({"intentResult": intent_result}, result_metadata),
+    }[type]
 
 
-def open_private_channel(participant: Line, home: Line, channel: str, source: Json, creator: Json) -> None:
-    """`source` on one agent raises an intent that `creator` on the other answers with a private channel."""
-    to = {**creator, "desktopAgent": home.name}
-    payload = {"intent": "ViewQuote", "context": context(), "app": to}
-    uuid = participant.send("raiseIntentRequest", payload, source=source, to=to)
-    home.answer(uuid, "raiseIntentResponse", {"intentResolution": {"intent": "ViewQuote", "source": creator}})
-    result = {"intentResult": {"channel": {"id": channel, "type": "private"}}}
-    home.answer(uuid, "raiseIntentResultResponse", result)
-    for line in (participant, home):
-        line.clear()
-    participant.wire.sent.clear()
+def request_meta(type: str, by_bridge: bool) -> st.SearchStrategy[JSON]:
+    source, destination = {
+        "broadcastRequest": (app, None),
+        "findIntentRequest": (app_or_agent, agent),
+        "findIntentsByContextRequest": (app, agent),
+        "findInstancesRequest": (app_or_agent, agent),
+        "getAppMetadataRequest": (app_or_agent, agent),
+        "openRequest": (app, agent),
+        "raiseIntentRequest": (app, app_on_agent),
+    }.get(type, (app, app_on_agent))
+    if by_bridge:
+        source = app_on_agent if source is app else agent | app_on_agent
+    required: JSON = {"requestUuid": uuid, "timestamp": timestamp}
+    optional: JSON = {}
+    needs_source = by_bridge or type in ("broadcastRequest", "openRequest", "raiseIntentRequest")
+    (required if needs_source else optional)["source"] = source
+    if destination is not None:
+        (required if type == "raiseIntentRequest" else optional)["destination"] = destination
+    return with_keys(required, optional)
 
 
-def _without_none(parts: Json) -> Json:
-    return {key: value for key, value in parts.items() if value is not None}
+_uuids = {"requestUuid": uuid, "responseUuid": uuid, "timestamp": timestamp}
+_agents = st.lists(agent, max_size=2)
+
+
+def response_meta(version: Version, by_bridge: bool, error: bool) -> st.SearchStrategy[JSON]:
+    if not by_bridge:
+        return with_keys(_uuids)
+    failed = {"errorSources": _agents, "errorDetails": st.lists(st.sampled_from(any_error(version)), max_size=2)}
+    return with_keys({**_uuids, **failed}) if error else with_keys(_uuids, {"sources": _agents, **failed})
+
+
+def message(type: str, version: Version, by_bridge: bool) -> st.SearchStrategy[JSON]:
+    """A valid message of this type, an answer in its success form."""
+    if type in RESPONSES:
+        meta = response_meta(version, by_bridge, error=False)
+    elif type in REQUESTS:
+        meta = request_meta(type, by_bridge)
+    else:
+        some = {"hello": ("timestamp",), "handshake": ("requestUuid", "timestamp")}.get(type, tuple(_uuids))
+        meta = with_keys({key: _uuids[key] for key in some})
+    return with_keys({"type": st.just(type), "payload": payload(type, version), "meta": meta})
+
+
+def error(type: str, version: Version, by_bridge: bool) -> st.SearchStrategy[JSON]:
+    """A valid answer in its error form; from a bridge also to a request that has no answer."""
+    strings = errors_of(type, version) if type in RESPONSES else any_error(version)
+    return with_keys(
+        {
+            "type": st.just(type),
+            "payload": with_keys({"error": st.sampled_from(strings)}),
+            "meta": response_meta(version, by_bridge, error=True),
+        }
+    )
+
+
+def kinds(by_bridge: bool) -> list[tuple[str, bool]]:
+    """Every type with its forms in one direction; True is the error form."""
+    both = [(type, False) for type in (*REQUESTS, *RESPONSES)] + [(type, True) for type in RESPONSES]
+    if by_bridge:
+        only_requested = [
+            (type, True) for type in REQUESTS if not type.endswith(tuple(f"{a}Request" for a in ANSWERED))
+        ]
+        return both + [(type, False) for type in CONNECTION_BY_BRIDGE] + only_requested
+    return [*both, ("handshake", False)]

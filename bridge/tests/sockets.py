@@ -34,6 +34,8 @@ def in_a_loop(test):
     @functools.wraps(test)
     def run(*args, **kwargs):
         async def bounded():
+            failures = []
+            asyncio.get_running_loop().set_exception_handler(lambda loop, context: failures.append(context))
             try:
                 async with asyncio.timeout(PATIENCE):
                     await test(*args, **kwargs)
@@ -41,6 +43,7 @@ def in_a_loop(test):
                 while _opened:
                     _opened.pop().abort()
                 await asyncio.sleep(0)
+            assert failures == []
 
         with ThreadPoolExecutor(1) as thread:
             thread.submit(asyncio.run, bounded()).result()
@@ -51,7 +54,7 @@ def in_a_loop(test):
 @asynccontextmanager
 async def running(*, hub=None, verify=None, own_token=None, on_note=lambda note: None, **settings):
     """A bridge on a port that the system chose."""
-    settings = BridgeSettings(**{"first_port": 0, "last_port": 0, "close_within": 0.5, **settings})
+    settings = BridgeSettings(**{"first_port": 0, "last_port": 0, "close_within": 0.05, **settings})
     server = BridgeServer(settings, HubSettings(**(hub or {})), verify=verify, own_token=own_token, on_note=on_note)
     await server.start()
     try:
@@ -191,10 +194,10 @@ class Agent(Socket):
     name = ""
 
     @classmethod
-    async def join(cls, port, name="A", *, version="2.2", channels=None, token=None, **options):
-        agent = await cls.open(port, **options)
+    async def join(cls, port, name="A", *, receive_buffer=None, **said):
+        agent = await cls.open(port, receive_buffer=receive_buffer)
         await agent.until("hello")
-        agent.send(handshake(name, version=version, channels=channels, token=token))
+        agent.send(handshake(name, **said))
         update = await agent.until("connectedAgentsUpdate")
         agent.name = update["payload"]["addAgent"]
         return agent

@@ -160,6 +160,7 @@ def test_a_result_is_a_context_or_a_channel_or_nothing_and_not_two_of_them():
     [
         "2026-11-21T20:00:00Z",
         "2026-11-21T20:00:00.123456789Z",
+        "2026-11-21t20:00:00z",
         "2026-11-21T20:00:00+05:30",
         "2024-02-29T00:00:00-00:00",
     ],
@@ -178,8 +179,6 @@ def test_it_takes_a_timestamp_and_keeps_its_words(timestamp):
         "2026-11-21T20:00Z",
         "2026-11-21T20:00:00",
         "2026-11-21 20:00:00Z",
-        "2026-11-21t20:00:00Z",
-        "2026-11-21T20:00:00z",
         "2026-11-21T20:00:00+0530",
         "2026-11-21T24:00:00Z",
         "2026-13-01T00:00:00Z",
@@ -188,7 +187,7 @@ def test_it_takes_a_timestamp_and_keeps_its_words(timestamp):
         1764000000,
     ],
 )
-def test_it_refuses_a_timestamp_that_no_strict_reader_takes(timestamp):
+def test_it_refuses_a_timestamp_that_is_none(timestamp):
     refused(request("PrivateChannel.onDisconnect", timestamp=timestamp))
 
 

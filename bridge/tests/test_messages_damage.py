@@ -128,3 +128,13 @@ def test_it_refuses_names_too_long_to_be_kept(key):
 def test_no_piece_of_a_message_is_a_message(cut):
     raw = json.dumps(request("raiseIntentRequest")).encode()
     refused(raw[: len(raw) * cut // 100])
+
+
+def test_what_is_told_of_a_malformed_message_is_short():
+    long = "x" * 100_000
+    wrong = refused(json.dumps({"type": long, "payload": {}, "meta": {"requestUuid": long}}).encode())
+    assert (wrong.type, wrong.request_uuid) == (None, None)
+    assert len(wrong.why) == len(str(wrong)) < 250
+
+    message = request("PrivateChannel.eventListenerAdded", {"listenerType": long})
+    assert len(refused(json.dumps(message).encode()).why) < 250

@@ -44,33 +44,6 @@ def test_a_request_that_has_to_name_an_app_is_malformed_without(type):
     assert (wrong.value.type, wrong.value.request_uuid) == (type, samples.REQUEST)
 
 
-def _apps(payload):
-    """Every app in a payload, wherever it is by the table in section 4.2 of the facts."""
-    intents = [payload["appIntent"]] if "appIntent" in payload else payload.get("appIntents", [])
-    several = [app for intent in intents for app in intent["apps"]] + payload.get("appIdentifiers", [])
-    single = [payload[key] for key in ("appMetadata", "appIdentifier") if key in payload]
-    resolutions = [payload["intentResolution"]] if "intentResolution" in payload else []
-    return several + single + [resolution["source"] for resolution in resolutions]
-
-
-@pytest.mark.parametrize("type", [type for type in samples.RESPONSES if type != "raiseIntentResultResponse"])
-@pytest.mark.parametrize("claimed", ["agent-X", None])
-def test_r39_every_app_in_an_answer_is_on_the_agent_that_answered(type, claimed):
-    message = response(type)
-    for app in _apps(message["payload"]):
-        app["desktopAgent"] = claimed
-
-    out = told(stamped(parsed(message), "agent-B"), Version.V2_2)
-
-    assert [app["desktopAgent"] for app in _apps(out["payload"])] == ["agent-B"]
-    assert out["payload"] == response(type)["payload"]
-
-
-def test_r39_nothing_is_stamped_where_an_answer_names_no_app():
-    for message in (response("raiseIntentResultResponse"), samples.error("openResponse")):
-        assert stamped(parsed(message), "agent-B") == parsed(message)
-
-
 @pytest.mark.parametrize(
     ("receiver", "words"),
     [

@@ -446,3 +446,40 @@ async def test_a_storm_of_agents_that_come_and_drop_leaves_the_roster_true():
         last.send(broadcast(last, 1000))
         while number_of(await watcher.until("broadcastRequest")) != 1000:
             pass
+
+
+@in_a_loop
+async def test_a_flood_of_frames_that_say_nothing_is_ended():
+    async with running() as server:
+        watcher = await watch(server)
+        for opcode, options in ((PING, {}), (CONTINUATION, {"fin": False})):
+            bad = await Agent.join(server.port, "Flood")
+            bad.frame(TEXT, b"", fin=False)
+            for _ in range(6_000):
+                bad.frame(opcode, **options)
+
+            assert (await bad.ended()).code == 1008
+            assert await leaves(watcher) == "Flood"
+
+
+@in_a_loop
+async def test_a_mistake_of_ours_costs_only_the_agent_that_met_it(monkeypatch, caplog):
+    async with running() as server:
+        received = server._hub.received
+
+        def fail(conn, raw, at):
+            if b"unlucky" in raw:
+                raise KeyError(raw)
+            return received(conn, raw, at)
+
+        monkeypatch.setattr(server._hub, "received", fail)
+        watcher = await watch(server)
+        unlucky = await Agent.join(server.port, "Bad")
+        unlucky.send(b'{"unlucky": "hush"}')
+
+        ended = await unlucky.ended()
+
+        assert (ended.code, ended.reason) == (1011, "")
+        assert await leaves(watcher) == "Bad"
+        await still_relays(server)
+    assert "KeyError" in caplog.text and "hush" not in caplog.text

@@ -23,6 +23,8 @@ class Child:
     command: Sequence[str]
     env: Mapping[str, str] = field(default_factory=dict)
     stage: int = 1
+    #: What the command goes on with, asked for at each start.
+    arguments: Callable[[], Sequence[str]] = tuple
     #: Whether it can be used; those of later stages wait for it, for a bounded time.
     ready: Callable[[], bool] | None = None
     #: Called every few seconds; too long a silence restarts the part.

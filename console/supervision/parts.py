@@ -15,6 +15,7 @@ from console import broker, bundled_redis, heartbeats
 from console.supervision.bridge import bridge_beat, bridge_port, bridge_process
 from console.supervision.child import Child, Look
 from console.supervision.demo import demo_process
+from console.supervision.demo_agents import demo_agents
 
 
 def parts(*, port: int, url: str, demo: bool, bridge: bool) -> Iterator[Child]:
@@ -29,6 +30,8 @@ def parts(*, port: int, url: str, demo: bool, bridge: bool) -> Iterator[Child]:
     command = bridge_process() if bridge else None
     if command:
         yield _bridge(command, env)
+        if demo:
+            yield from demo_agents(env)
     yield _web(port, env)
 
 

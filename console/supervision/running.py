@@ -31,7 +31,7 @@ class Started:
 
     def __init__(self, child: Child, say: Callable[[str], None]) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-S", "-E", str(WRAPPER), str(os.getpid()), *child.command],
+            [sys.executable, "-S", "-E", str(WRAPPER), str(os.getpid()), *child.command, *child.arguments()],
             env={**os.environ, "PYTHONUNBUFFERED": "1", **child.env},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

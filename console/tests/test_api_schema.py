@@ -13,12 +13,14 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.views import APIView
 
+from agents.models import AgentSession
 from agents.states import State
 from agents.tests.make import make_disconnection, make_operation, make_row, make_session, make_source
 from apikeys import throttling
 from apikeys.rights import Right
 from apikeys.scopes import all_scopes
 from apikeys.tests.factory import bearer, make_key
+from bridge.tests.fake import FakeServer, agent, app, channel, make_bridge
 from console.api_docs import description
 from console.tests.factory import make_person, signed_in
 from console.tests.live_server import serving
@@ -88,6 +90,10 @@ def some_things() -> dict[str, dict]:
     alone = make_disconnection(make_session(source, "q9"))
     make_disconnection(make_session(source, "old"), State.CONFIRMED)
     body = {"reason": "a whole reason"}
+    prices = channel("prices", app("pricer", "agent-A"), app("trader", "agent-B"))
+    bridge = make_bridge(server=FakeServer(agent("agent-A"), agent("agent-B"), channels=[prices]))
+    first, second, _, trader = AgentSession.objects.filter(source=bridge).order_by("part_of", "agent_id")
+    unsent = make_disconnection(second)
     return {
         "agent_status_of_direction": {"direction": "send"},
         "agent_disconnection": {"body": {"sessionId": "v2", "endpoint": row["endpoint"]}},
@@ -100,6 +106,12 @@ def some_things() -> dict[str, dict]:
         "cancel_operation": {"pk": str(queued[0].operation_id), "id": str(operation.pk)},
         "disconnection": {"pk": str(alone.pk), "id": str(alone.pk)},
         "cancel_disconnection": {"pk": str(alone.pk), "id": str(alone.pk)},
+        "bridge": {"pk": bridge.pk},
+        "bridge_address": {"pk": bridge.pk},
+        "desktop_agents": {"pk": bridge.pk},
+        "private_channel": {"pk": bridge.pk, "key": trader.part_of},
+        "bridge_disconnect": {"body": {"session": first.pk, **body}},
+        "cancel_bridge_disconnection": {"pk": str(unsent.pk), "id": str(unsent.pk)},
     }
 
 
@@ -177,7 +189,7 @@ def test_a_key_without_rights_is_refused_everywhere(committed_db):
     answers = defaultdict(set)
     for path, method, operation in operations():
         values = examples.get(operation["operationId"], {"id": 1, "pk": 1})
-        for name in ("id", "pk", "sequence", "direction"):
+        for name in ("id", "pk", "sequence", "direction", "key"):
             path = path.replace("{" + name + "}", str(values.get(name, values.get("id", values.get("pk", "1")))))
         send = getattr(Client(), method)
         body = {"data": json.dumps(values.get("body", {})), "content_type": "application/json"}
