@@ -139,7 +139,7 @@ def test_a_date_alone_is_kept_in_its_field(auditor):
         ({"after": "2026-11-22", "before": "2026-11-21"}, "This must be later than “From”."),
         ({"action": "made.up"}, "The log knows no action “made.up”."),
         ({"operation": "17"}, "An operation has an ID such as"),
-        ({"actor": "a\0b"}, "Null characters are not allowed."),
+        ({"actor": "a\0b"}, "There is a character in it that no event can hold."),
         ({"target": "x" * 201}, "No value is longer than 200 characters."),
         ({"q": "actor:ali foo:bar"}, "There is no filter “foo”"),
         ({"q": 'actor:ali "unfinished'}, "This quotation mark has no partner"),
