@@ -15,6 +15,7 @@ from audit.forms import LineForm, SaveForm, SearchForm
 from audit.harmless import harmless
 from audit.models import Event
 from audit.paging import Page, page_of
+from audit.reviews.views import context_of_event
 from audit.search import Query, index
 from audit.search.facets import Facets, facets
 from audit.search.find import Found, find
@@ -139,6 +140,7 @@ def event_detail(request: AuditRequest, sequence: int) -> HttpResponse:
             "before": near.filter(sequence__lt=sequence).order_by("-sequence").first(),
             "after": near.filter(sequence__gt=sequence).order_by("sequence").first(),
             "zone": timezone.get_current_timezone_name(),
+            "review": context_of_event(event, request.actor),
         },
     )
 

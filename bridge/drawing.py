@@ -18,7 +18,7 @@ _LEFT_EDGE, _RIGHT_EDGE = _BOX + 1, WIDTH - _BOX - 1
 #: Boxes of each side that a drawing can hold and still be read.
 MOST = 14
 #: Letters, the wide ones counted twice, that fit into a box.
-_LETTERS = 16
+_LETTERS = 14
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,6 @@ class Box:
     @property
     def middle(self) -> int:
         return self.y + self.height // 2
-
-    @property
-    def text_x(self) -> int:
-        return self.x + 8
 
     @property
     def shown(self) -> str:

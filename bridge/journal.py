@@ -56,12 +56,13 @@ class Journal:
         ended = now >= self._window_ends
         room = settings.CONSOLE_BRIDGE_EVENTS if ended else self._room
         with self._lock:
-            notes, dropped = list(self._waiting), self._left_out.copy()
-        left_out = +(dropped + Counter(_ACTIONS[note.event] for note in notes[room:]))
+            notes, left_out = list(self._waiting), +self._left_out
+        too_many = Counter(_ACTIONS[note.event] for note in notes[room:])
+        # What is too many now is this minute's, which goes on.
+        summed = left_out + too_many if at_the_end else left_out if ended else Counter[Action]()
         entries = [self._entry(note) for note in notes[:room]]
-        summarised = bool(left_out) and (ended or at_the_end)
-        if summarised:
-            counts = {str(action): count for action, count in sorted(left_out.items())}
+        if summed:
+            counts = {str(action): count for action, count in sorted(summed.items())}
             entries.append(Entry(Action.BRIDGE_SUMMARISED, CONSOLE, self._target, data=counts))
         if entries:
             with transaction.atomic(durable=True):
@@ -70,9 +71,8 @@ class Journal:
             # The loop may have noted and counted more meanwhile.
             for _ in notes:
                 self._waiting.popleft()
-            self._left_out.subtract(dropped)
-            if not summarised:
-                self._left_out.update(left_out)
+            self._left_out.update(too_many)
+            self._left_out.subtract(summed)
         self._room = room - len(notes[:room])
         if ended:
             self._window_ends = now + _WINDOW

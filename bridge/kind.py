@@ -11,9 +11,12 @@ from agents.kinds import Answer, DisconnectCall, Fact, Listing, OwnWorker, Sourc
 from agents.models import AgentSession, Disconnection, Source
 from apikeys.rights import Right
 from bridge import listing
-from bridge.channels import channels_with
+from bridge.channels import Channel, channels_with
 from bridge.forms import BridgeForm
 from bridge.link import link_to
+
+#: Private channels that the dialog names.
+_NAMED = 5
 
 
 def read(source: Source, take_slot: Callable[[], None]) -> Listing:
@@ -44,7 +47,7 @@ def impact(session: AgentSession) -> list[str]:
 def _impact_on_app(session: AgentSession) -> list[str]:
     received = session.received
     sentences = [
-        "The bridge acts for the app as if it left the private channel, and tells the others so.",
+        f"The bridge acts for the app as if it left the private channel {received['channel']}, and tells the others.",
         "From then on no message crosses the bridge from or to this app on this channel. "
         "What it shares with apps of its creator's own agent does not cross the bridge and is not stopped.",
     ]
@@ -63,16 +66,19 @@ def _impact_on_agent(session: AgentSession) -> list[str]:
         requests = _counted(received["inFlight"] + received["resultsAwaited"], "request")
         sentences.append(f"{requests} of its own will stay without an answer.")
     channels = channels_with(session)
-    if channels:
-        names = ", ".join(channel.id for channel in channels[:5]) + (" …" if len(channels) > 5 else "")
-        created = sum(channel.home == received["name"] for channel in channels)
-        for_all = f"; {created} of them for everybody, since an app of this agent created it" if created else ""
-        sentences.append(f"Its apps lose {_counted(len(channels), 'private channel')} ({names}){for_all}.")
+    sentences += _lost("end for everybody, since apps of this agent created them", received["name"], channels, True)
+    sentences += _lost("go on without its apps", received["name"], channels, False)
     others = AgentSession.objects.live().of_agents().filter(source=session.source_id).exclude(pk=session.pk)
     if not others.exists():
         sentences.append("It is the last agent: the state of all channels is discarded.")
     sentences.append("It may connect again at once, as desktop agents do by themselves.")
     return sentences
+
+
+def _lost(what: str, agent: str, channels: list[Channel], created: bool) -> list[str]:
+    names = [channel.id for channel in channels if (channel.home == agent) == created]
+    shown = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+    return [f"Private channels that {what}: {shown}."] if names else []
 
 
 def _counted(count: int, what: str) -> str:

@@ -35,10 +35,10 @@ class BridgeSource(models.Model):
     """How a bridge is set; its process takes this when it starts."""
 
     class Authentication(models.TextChoices):
-        OFF = "off", "none: every program on this machine may connect"
-        API_KEY = "api_key", "an API key with the scope Bridge: Connect"
-        JWT = "jwt", "a JWT, signed with a key whose public half is known here"
-        EITHER = "either", "an API key or a JWT"
+        OFF = "off", "None"
+        API_KEY = "api_key", "API key"
+        JWT = "jwt", "JWT"
+        EITHER = "either", "API key or JWT"
 
     source = models.OneToOneField(Source, models.PROTECT, primary_key=True, related_name="bridge")
     first_port = models.PositiveIntegerField(
@@ -51,7 +51,8 @@ class BridgeSource(models.Model):
         max_length=10,
         choices=Authentication,
         default=Authentication.OFF,
-        help_text="What a desktop agent has to show in its handshake.",
+        help_text="What a desktop agent shows in its handshake: an API key with the scope Bridge: Connect, or a JWT. "
+        "None: every program on this machine may connect.",
     )
     public_keys = models.CharField(
         max_length=500,

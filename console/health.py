@@ -141,10 +141,8 @@ def _beat() -> Iterator[Part]:
 
 
 def _audit() -> Iterator[Part]:
-    flaw = standing_flaw()
-    if flaw:
-        text = "A check found that it does not hold; the audit log says where."
-        yield Part("audit", "Audit log", State.TROUBLE, text, "The audit log does not hold.", flaw.ended_at)
+    if flaw := standing_flaw():
+        yield Part("audit", "Audit log", State.TROUBLE, flaw.message, "The audit log does not hold.", flaw.ended_at)
     elif triggers_missing():
         text = "Its triggers are missing: until the next migrate, the database itself would not refuse to change it."
         yield Part("audit", "Audit log", State.TROUBLE, text, "The audit log's triggers are missing.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, BinaryIO
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -102,16 +102,18 @@ def _remove(export: Export, actor: Actor, why: str) -> bool:
     return True
 
 
-def note_download(*, export: Export, actor: Actor) -> None:
-    """Put on record that somebody takes the file; raises `Gone` where there is none."""
+def take_file(*, export: Export, actor: Actor) -> BinaryIO:
+    """The open file, once it is on record who takes it; raises `Gone` where there is none."""
     require(actor, READ)
     if export.state != State.READY or export.is_over(database_now()):
-        raise Gone(f"This export is not there to be downloaded: {export.get_state_display().lower()}.")
-    if not export.path.is_file():
+        raise Gone(f"There is no file of this export: {export.get_state_display().lower()}.")
+    try:
+        file = export.path.open("rb")
+    except FileNotFoundError:
         raise Gone(
             "The file of this export is not on this machine. Where the console runs on several hosts,"
             " CONSOLE_AUDIT_EXPORT_DIR must be a folder that all of them share."
-        )
+        ) from None
     with transaction.atomic(durable=True):
         record(
             Action.EXPORT_DOWNLOADED,
@@ -121,6 +123,7 @@ def note_download(*, export: Export, actor: Actor) -> None:
             events=export.count,
             sha256=export.digest,
         )
+    return file
 
 
 def kept_for() -> timedelta:

@@ -29,7 +29,11 @@ class Group:
 
 #: The first is what the console is for, and so what is looked at first. An operation is reviewed as a whole.
 GROUPS = (
-    Group("disconnections", "Forced disconnections", (Action.OPERATION_REQUESTED,)),
+    Group(
+        "disconnections",
+        "Forced disconnections",
+        (Action.OPERATION_REQUESTED, Action.BRIDGE_APP_DISCONNECTED, Action.BRIDGE_CHANNEL_ENDED),
+    ),
     Group(
         "people",
         "People",
@@ -52,6 +56,9 @@ GROUPS = (
             Action.SINK_PAUSED,
             Action.SINK_REMOVED,
             Action.SINK_SKIPPED,
+            Action.AUDIT_KEY_INTRODUCED,
+            Action.AUDIT_KEEPING_CHANGED,
+            Action.AUDIT_RELEASED,
         ),
     ),
 )

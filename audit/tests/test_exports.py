@@ -303,13 +303,13 @@ def test_it_is_removed_when_its_time_has_come(committed_db, settings):
     export.refresh_from_db()
     assert export.state == State.EXPIRED and recorded(export)[-1] == "export.expired"
     with pytest.raises(services.Gone, match="removed"):
-        services.note_download(export=export, actor=AUDRA)
+        services.take_file(export=export, actor=AUDRA)
 
 
 def test_a_download_is_on_record_with_what_was_taken(committed_db):
     export = made(query="actor:bob")
 
-    services.note_download(export=export, actor=AUDRA)
+    services.take_file(export=export, actor=AUDRA).close()
 
     event = Event.objects.get(action="export.downloaded")
     assert event.details["query"] == "actor:bob" and event.details["sha256"] == export.digest
@@ -320,7 +320,7 @@ def test_a_file_on_another_machine_is_said_to_be(committed_db):
     export.path.unlink()
 
     with pytest.raises(services.Gone, match="CONSOLE_AUDIT_EXPORT_DIR"):
-        services.note_download(export=export, actor=AUDRA)
+        services.take_file(export=export, actor=AUDRA)
 
 
 def test_a_key_sees_its_own_exports_only(committed_db):

@@ -3,7 +3,8 @@
 It decides nothing about messages. Each call of the hub is one step without an await, and its effects are carried out
 before the next begins, so naming an agent and telling everybody is atomic (R20) and order is kept between any two
 agents (R91), with no lock. What is to be sent gathers until all is handled that came in one read of a socket, and goes
-out in one write for each receiver. All of it belongs to the thread of the loop; `run_in_loop` is the way in from another.
+out in one write for each receiver. All of it belongs to the thread of the loop; `run_in_loop` is the way in from
+another.
 """
 
 import asyncio

@@ -11,7 +11,8 @@ from bridge import link
 from bridge.kind import BRIDGE, waits
 from bridge.models import BridgeProcess, BridgeSource
 from bridge.protocol.identity import AppKey
-from bridge.protocol.snapshot import Agent, AgentTraffic, ChannelMember, PrivateChannel
+from bridge.protocol.peers import Traffic
+from bridge.protocol.snapshot import Agent, ChannelMember, PrivateChannel
 
 _numbers = count(1)
 
@@ -19,6 +20,7 @@ _numbers = count(1)
 def agent(name="agent-A", **overrides):
     values = {
         "session_id": f"00000000-0000-4000-8000-{next(_numbers):012}",
+        "conn": next(_numbers),
         "name": name,
         "requested_name": name,
         "principal": None,
@@ -28,7 +30,7 @@ def agent(name="agent-A", **overrides):
         "optional_features": {"OriginatingAppMetadata": True, "DesktopAgentBridging": True},
         "connected_at": 1_790_000_000.0,
         "channels": ("red",),
-        "traffic": AgentTraffic(12, 3400, 9, 2100, 0, 0, 0),
+        "traffic": Traffic(received=12, received_bytes=3400, sent=9, sent_bytes=2100),
         "requests_in_flight": 0,
         "results_awaited": 0,
         "answers_owed": 0,

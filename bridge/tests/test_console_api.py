@@ -1,6 +1,7 @@
 """/api/console/v1: bridges, private channels, and disconnections of both."""
 
 import json
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
@@ -40,7 +41,8 @@ def api(db, client):
 
 
 @pytest.fixture
-def bridge(db):
+def bridge(db, settings):
+    settings.CONSOLE_BRIDGE_SILENCE = timedelta(hours=1)  # However slow this machine is at the moment.
     link._links.clear()
     prices = channel(
         "prices-1", app("pricer", "agent-A"), member(app("trader", "agent-B", ""), contexts=["fdc3.x", None])
