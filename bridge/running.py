@@ -5,6 +5,7 @@ import logging
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from django.conf import settings
@@ -36,7 +37,8 @@ def run(source: Source, *, port: int | None, say: Callable[[str], None]) -> None
     try:
         asyncio.run(_serve(server, tenure, journal, say))
     except BaseException as error:
-        tenure.end(str(error) or type(error).__name__)
+        with suppress(DatabaseError):
+            tenure.end(str(error) or type(error).__name__)
         raise
 
 

@@ -8,7 +8,7 @@ SITE = "https://app.example"
 
 
 @in_a_loop
-async def test_it_lets_a_desktop_agent_in_and_says_hello_first():
+async def test_r7_it_lets_a_desktop_agent_in_and_says_hello_first():
     async with running() as server:
         agent = await Socket.open(server.port)
 
