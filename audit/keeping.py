@@ -99,7 +99,8 @@ def apply() -> int:
             return 0
         if (last := newest_cut()) and _uncollected(last):
             remove(last)
-        while cut := _archive_and_cut(database_now()):
+        at, (end, _) = database_now(), head()  # Each cut records an event, which is not to be cut off in turn.
+        while cut := _archive_and_cut(at, end):
             remove(cut)
             count += cut.sequence - cut.first + 1
             Keeping.objects.update(at_work_until=database_now() + _LEASE)
@@ -128,7 +129,7 @@ def _alone() -> Iterator[bool]:
             Keeping.objects.update(at_work_until=None)
 
 
-def _archive_and_cut(at: datetime) -> Cut | None:
+def _archive_and_cut(at: datetime, end: int) -> Cut | None:
     keeping = Keeping.objects.get()
     if keeping.days is None or keeping.held_at is not None:
         return None
@@ -140,7 +141,7 @@ def _archive_and_cut(at: datetime) -> Cut | None:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = folder / f".audit-{first:012d}.partial"
-        walk = _write(draft, first, before, time_text(at - timedelta(days=keeping.days)))
+        walk = _write(draft, first, before, end, time_text(at - timedelta(days=keeping.days)))
         if not walk.count:
             draft.unlink()
             return None
@@ -154,11 +155,11 @@ def _archive_and_cut(at: datetime) -> Cut | None:
     return _cut(first, walk, name, digest)
 
 
-def _write(draft: Path, first: int, before: str, older_than: str) -> Walk:
-    """All that is older, from event `first` on; verified on the way. Returns where it ended."""
+def _write(draft: Path, first: int, before: str, end: int, older_than: str) -> Walk:
+    """All that is older, from event `first` to `end` at most; verified on the way. Returns where it ended."""
     checkpoints = [each.facts for each in Checkpoint.objects.filter(sequence__gte=first - 1)]
-    end, end_hash = head()
     try:
+        head_sequence, head_hash = head()
         for each in checkpoints:
             require_checkpoint(each, trusted_keys())
         walk = Walk(first - 1, before, checkpoints)
@@ -175,7 +176,7 @@ def _write(draft: Path, first: int, before: str, older_than: str) -> Walk:
                 writer.event(row)
             facts = {"sequence": walk.sequence, "hash": walk.hash, "at": time_text(made_at)}
             writer.checkpoint(signed("checkpoint", facts))
-            writer.finish(head_sequence=end, head_hash=end_hash)
+            writer.finish(head_sequence=head_sequence, head_hash=head_hash)
             packed.close()
             file.flush()
             os.fsync(file.fileno())

@@ -100,7 +100,7 @@ def test_a_key_that_somebody_put_into_the_database_is_not_trusted():
     assert stranger.id not in Keys.of_pem(trusted_pem())._keys
 
 
-@pytest.mark.parametrize("bad", ["x", "a" * 44, "!" * 44, new_signing_key()[:-5]])
+@pytest.mark.parametrize("bad", ["x", "a" * 44, "!" * 44, "QUJD" * 10 + "=="])
 def test_a_bad_key_is_refused_without_being_quoted(bad):
     with pytest.raises(ValueError, match="32 bytes") as error:
         signing_keys(bad)

@@ -123,7 +123,7 @@ def test_it_refuses_an_algorithm_that_is_not_the_keys(check, clock):
     assert check(token(clock, key=KEYS["EdDSA"], algorithm="EdDSA")) is None
 
 
-@pytest.mark.parametrize("sub", [str(uuid4()), "alice", "", 7, ["x"], None, "../" + SUB])
+@pytest.mark.parametrize("sub", ["3d0f3c0e-7f0a-4f59-9d5b-6f1d8f1f3f10", "alice", "", 7, ["x"], None, "../" + SUB])
 def test_it_refuses_a_sub_that_it_has_no_key_for(sub, check, clock):
     claims = {"sub": sub, "iat": iso(clock.at)}
     if sub is None:
