@@ -137,6 +137,18 @@ class Problem(Enum):
         "Nothing: it is not connected any more.",
     )
     CANCELLED = ("C409103", 409, "Cancelled by somebody before it was sent.", "`Location` tells by whom.")
+    NO_FILE = (
+        "C409201",
+        409,
+        "There is no file of this export.",
+        "Read the export: its state says whether it is being made, has failed or was removed.",
+    )
+    OWN_ACT = (
+        "C409202",
+        409,
+        "Nobody reviews what they have done themselves.",
+        "Have somebody else review it; an API key acts for its owner.",
+    )
     TOO_LARGE = ("C413001", 413, "The body is too large.", "Send at most 1,000,000 bytes.")
     MEDIA_TYPE = ("C415001", 415, "The body is not declared as JSON.", "Send `Content-Type: application/json`.")
     OTHER_BODY = (
@@ -298,7 +310,7 @@ translates(exceptions.NotAuthenticated, _of_authentication(Problem.NO_KEY))
 translates(exceptions.AuthenticationFailed, _of_authentication(Problem.BAD_KEY))
 translates(MissingScope, _of_missing_scope)
 translates(exceptions.PermissionDenied, lambda error: Refusal(Problem.NOT_ALLOWED))
-translates(DjangoPermissionDenied, lambda error: Refusal(Problem.NOT_ALLOWED))
+translates(DjangoPermissionDenied, lambda error: Refusal(Problem.NOT_ALLOWED, str(error)))
 translates(NotAllowed, lambda error: Refusal(Problem.NOT_ALLOWED, str(error)))
 translates(exceptions.NotFound, lambda error: Refusal(Problem.NOT_FOUND))
 translates(Http404, lambda error: Refusal(Problem.NOT_FOUND))

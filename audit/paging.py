@@ -9,7 +9,6 @@ from itertools import islice
 from audit.models import Event, EventQuerySet
 from audit.search import Query
 from audit.search.find import LOOKED_AT, Found
-from audit.search.query import why
 
 PAGE = 50
 
@@ -27,47 +26,56 @@ class Page:
     unfinished: bool = False
 
 
-def page_of(query: Query, found: Found | None, *, older: int | None = None, newer: int | None = None) -> Page:
-    """The page just before event `older`, or just after event `newer`, or the newest."""
+def page_of(
+    query: Query,
+    found: Found | None,
+    events: EventQuerySet,
+    *,
+    older: int | None = None,
+    newer: int | None = None,
+    size: int = PAGE,
+) -> Page:
+    """The page just before event `older`, or just after event `newer`, or the newest.
+
+    `events` are those of the search, with the columns that are wanted.
+    """
     if newer is not None:
-        ascending = _Looked(query, _numbers(query, found, newer=newer))
-        if len(ascending.events) > PAGE:
-            shown = ascending.events[PAGE - 1 :: -1]
+        ascending = _Looked(events, _numbers(query, found, size, newer=newer), size)
+        if len(ascending.events) > size:
+            shown = ascending.events[size - 1 :: -1]
             return Page(shown, shown[-1].sequence, shown[0].sequence)
         # Fewer than a page are newer, so that the newest page holds them all.
         older = None
-    looked = _Looked(query, _numbers(query, found, older=older))
-    shown = looked.events[:PAGE]
-    further = shown[-1].sequence if len(looked.events) > PAGE else looked.stopped_at
+    looked = _Looked(events, _numbers(query, found, size, older=older), size)
+    shown = looked.events[:size]
+    further = shown[-1].sequence if len(looked.events) > size else looked.stopped_at
     first = shown[0].sequence if shown else (older or 1) - 1
     return Page(shown, further, first if older is not None else None, unfinished=looked.stopped_at is not None)
 
 
-def _numbers(query: Query, found: Found | None, *, older: int | None = None, newer: int | None = None) -> Iterator[int]:
+def _numbers(
+    query: Query, found: Found | None, size: int, *, older: int | None = None, newer: int | None = None
+) -> Iterator[int]:
     """Of events that may match. Without the index, as far behind as it may be, the database looks for them."""
     if found is not None:
         return found.newest(older) if newer is None else found.oldest(newer)
     events = query.events().values_list("sequence", flat=True)
     if newer is not None:
-        return iter(events.filter(sequence__gt=newer).order_by("sequence")[: PAGE + 1])
-    return iter((events.filter(sequence__lt=older) if older is not None else events)[: PAGE + 1])
-
-
-def _shown(query: Query) -> EventQuerySet:
-    return query.events().for_lists().annotate(why=why())
+        return iter(events.filter(sequence__gt=newer).order_by("sequence")[: size + 1])
+    return iter((events.filter(sequence__lt=older) if older is not None else events)[: size + 1])
 
 
 class _Looked:
     """The first events that match out of those that may; `stopped_at`: where too many had been in vain."""
 
-    def __init__(self, query: Query, numbers: Iterator[int]) -> None:
+    def __init__(self, events: EventQuerySet, numbers: Iterator[int], size: int) -> None:
         self.events: list[Event] = []
         self.stopped_at: int | None = None
         looked = 0
-        while len(self.events) <= PAGE and (batch := list(islice(numbers, max(PAGE + 1, looked)))):
+        while len(self.events) <= size and (batch := list(islice(numbers, max(size + 1, looked)))):
             looked += len(batch)
-            matching = {each.sequence: each for each in _shown(query).filter(sequence__in=batch)}
+            matching = {each.sequence: each for each in events.filter(sequence__in=batch)}
             self.events += [matching[number] for number in batch if number in matching]
-            if looked >= LOOKED_AT and len(self.events) <= PAGE:
+            if looked >= LOOKED_AT and len(self.events) <= size:
                 self.stopped_at = batch[-1]
                 return

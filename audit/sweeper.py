@@ -10,6 +10,7 @@ from audit import checks, chores, sweeping
 from audit.clock import database_now
 from audit.exports import making
 from audit.exports.services import expire
+from audit.search import index
 from audit.streams import sending
 from audit.streams.models import MOST_SINKS
 
@@ -27,7 +28,7 @@ class Sweeper(sweeping.Sweeper):
     """Each sink may have a hand in its hold for as long as an attempt may take, and leaves those of others free."""
 
     def __init__(self) -> None:
-        super().__init__("audit-sweeper", hands=MOST_SINKS + making.AT_ONCE + 1, woken=_woken)
+        super().__init__("audit-sweeper", hands=MOST_SINKS + making.AT_ONCE + 2, woken=_woken)
         self._tidied_at = self._chores_at = datetime.min.replace(tzinfo=UTC)
 
     def sweep(self) -> float:
@@ -40,6 +41,7 @@ class Sweeper(sweeping.Sweeper):
         if at - self._chores_at > chores.EVERY or checks.is_asked_for():
             self._chores_at = at
             self._hand_over("look after", "audit log", chores.do)
+        self._hand_over("index", "audit log", index.keep_up)
         for export_id in making.due(at):
             self._hand_over("export", export_id, making.make)
         for sink_id in sending.due(at):

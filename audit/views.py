@@ -72,7 +72,8 @@ class Result:
 
 def _result(query: Query, others: dict[str, str], *, older: int | None, newer: int | None) -> Result:
     found = find(query)
-    page = page_of(query, found, older=older, newer=newer)
+    events = query.events().for_lists().annotate(why=why())
+    page = page_of(query, found, events, older=older, newer=newer)
     if found is None:
         return Result(page, None, None, [], None, index.behind())
     counted = facets(found)

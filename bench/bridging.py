@@ -5,6 +5,7 @@ All agents live in this process, so a bridge's CPU is its own alone. They check 
 
 import asyncio
 import json
+import logging
 import os
 import select
 import shutil
@@ -18,6 +19,9 @@ from typing import Any
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
 from bench.measure import PATIENCE
+
+# A line for each connection would drown the figures.
+logging.getLogger("picows").setLevel(logging.WARNING)
 
 NODE = Path(__file__).parent / "node"
 CHANNEL = "private-7f4e1d2c"

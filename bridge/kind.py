@@ -171,7 +171,8 @@ BRIDGE = SourceKind(
     own_worker=OwnWorker(
         silence=lambda: settings.CONSOLE_BRIDGE_SILENCE,
         waits=waits,
-        advice="The bridge's process has gone silent. It is read again as soon as it runs: manage.py runbridge.",
+        advice="The bridge's process has gone silent. It is read again as soon as it runs (manage.py runbridge); "
+        "pause this source where it is not to run.",
     ),
     right_to_see=Right.BRIDGE_GET,
     right_to_disconnect=Right.BRIDGE_DISCONNECT,

@@ -5,7 +5,7 @@ import logging
 import signal
 import time
 from collections.abc import Callable
-from pathlib import Path
+from contextlib import suppress
 
 from django.conf import settings
 from django.db import DatabaseError, connection
@@ -36,7 +36,8 @@ def run(source: Source, *, port: int | None, say: Callable[[str], None]) -> None
     try:
         asyncio.run(_serve(server, tenure, journal, say))
     except BaseException as error:
-        tenure.end(str(error) or type(error).__name__)
+        with suppress(DatabaseError):
+            tenure.end(str(error) or type(error).__name__)
         raise
 
 
@@ -69,7 +70,6 @@ def server_settings(bridge: BridgeSource, port: int | None) -> BridgeSettings:
     return BridgeSettings(
         first_port=port or bridge.first_port,
         last_port=port or bridge.last_port,
-        public_keys=Path(bridge.public_keys) if bridge.public_keys else None,
         allowed_origins=frozenset(bridge.allowed_origins.split()),
     )
 

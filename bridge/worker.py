@@ -39,11 +39,12 @@ class BridgeWorker(Sweeper):
                 self._taken_over()
                 return self._every.total_seconds()
             self._beat_at = monotonic()
+        pause = super().sweep()
         self._journal.write()
         if self._is_due(self._keys_at, settings.CONSOLE_BRIDGE_KEY_CHECK.total_seconds()):
             self._disconnect_unwelcome()
             self._keys_at = monotonic()
-        return super().sweep()
+        return pause
 
     @staticmethod
     def _is_due(last: float, every: float) -> bool:

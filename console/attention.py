@@ -17,6 +17,8 @@ from apikeys.services import visible_keys
 from audit.actors import Actor
 from audit.checks import standing_flaw
 from audit.leaving import stuck
+from audit.reviews.wanted import GROUPS, MOST_COUNTED, count
+from audit.streams.models import Sink
 from audit.triggers import triggers_missing
 from console import heartbeats
 from console.templatetags.ui import exactly
@@ -60,6 +62,23 @@ def of_the_console() -> list[Item]:
             Item("warn", "Checkpoints of the audit log don't leave this machine.", text, reverse("audit:proof"))
         )
     return items
+
+
+def of_the_log(actor: Actor, at: datetime) -> Iterator[Item]:
+    """Sinks that take no events, and what awaits review, for those whose business it is."""
+    if Right.AUDIT_GET in actor.rights:
+        for sink in Sink.objects.active().filter(failing_since__isnull=False).order_by("name"):
+            text = f"{sink.last_error}. Nothing is lost: it gets what it lacks when it is back."
+            title = f"The sink {sink.name} takes no events."
+            yield Item("warn", title, text[0].upper() + text[1:], sink.get_absolute_url(), sink.failing_since)
+    if Right.AUDIT_REVIEW in actor.rights:
+        waiting = count(GROUPS[0], at)
+        if waiting:
+            many = f"{MOST_COUNTED} or more" if waiting >= MOST_COUNTED else str(waiting)
+            title = (
+                f"{many} forced disconnection{'s' if waiting != 1 else ''} await{'s' if waiting == 1 else ''} review."
+            )
+            yield Item("info", title, "Somebody other than who asked for it should look.", reverse("audit:review"))
 
 
 def of_keys(actor: Actor, at: datetime) -> Iterator[Item]:

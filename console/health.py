@@ -23,6 +23,7 @@ from apikeys.pages import PageRequest, require_right
 from apikeys.rights import Right
 from audit.checks import last_sound, standing_flaw
 from audit.models import Head
+from audit.streams.lag import lags_of
 from audit.streams.models import Sink
 from audit.triggers import triggers_missing
 from bridge.models import BridgeProcess
@@ -155,13 +156,15 @@ def _audit() -> Iterator[Part]:
 
 
 def _sinks() -> Iterator[Part]:
-    for sink in Sink.objects.order_by("name"):
+    """One that takes nothing is no reason to take the console out of service: nothing is lost meanwhile."""
+    for lag in lags_of(Sink.objects.order_by("name")):
+        sink, behind = lag.sink, f"{lag.events} event{'s' if lag.events != 1 else ''} behind"
         if sink.paused_at:
-            yield Part("sink", f"Sink {sink}", State.SILENT, "paused", at=sink.sent_at)
-        elif sink.failures:
-            yield Part("sink", f"Sink {sink}", State.SILENT, sink.last_error, at=sink.sent_at)
+            yield Part("sink", f"Sink {sink}", State.SILENT, f"paused, {behind}", at=sink.sent_at)
+        elif sink.failing_since:
+            yield Part("sink", f"Sink {sink}", State.SILENT, f"{behind}; {sink.last_error}", at=sink.sent_at)
         else:
-            yield Part("sink", f"Sink {sink}", State.WORKS, "takes events", at=sink.sent_at)
+            yield Part("sink", f"Sink {sink}", State.WORKS, behind if lag.events else "up to date", at=sink.sent_at)
 
 
 PARTS: list[Callable[[], Iterator[Part]]] = [_database, _workers, _bridges, _beat, _audit, _sinks]

@@ -23,6 +23,7 @@ urlpatterns = [
     path("api/console/v1/", include("bridge.api_urls")),
     path("api/console/v1/", include("apikeys.api_urls")),
     path("api/console/v1/audit/", include("audit.api_urls")),
+    path("api/console/v1/audit/", include("apikeys.audit_api_urls")),
     path("api/schema/", api_docs.schema, name="api-schema"),
     path("api/docs/", api_docs.docs, name="api-docs"),
     re_path(r"^api(?:/|$)", no_such_path),

@@ -40,6 +40,7 @@ def overview(request: PageRequest, look: Look) -> HttpResponse:
             *attention.of_sources(sources),
             *attention.of_outcomes(at),
             *attention.of_keys(request.actor, at),
+            *attention.of_the_log(request.actor, at),
         ],
         "operations": progress_of(Operation.objects.order_by("-requested_at", "pk")[:LAST_OPERATIONS]),
     }

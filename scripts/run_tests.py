@@ -28,7 +28,9 @@ def main(words: list[str]) -> int:
         )
 
     if not shutil.which("node") or not (ROOT / "bridge" / "tests" / "node" / "node_modules").is_dir():
-        left_out.append("The official FDC3 types: no Node with npm is installed (Debian: apt-get install nodejs npm).")
+        left_out.append(
+            "The official FDC3 types: Node, npm or what it installs is missing (Debian: apt-get install nodejs npm)."
+        )
 
     print("--- On SQLite ---", flush=True)
     codes = [_pytest(words, environment)]

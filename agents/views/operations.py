@@ -19,6 +19,7 @@ from apikeys.pages import PageRequest, require_right, require_sign_in
 from apikeys.rights import Right
 from audit.actions import Action
 from audit.models import Event
+from audit.reviews.views import context_of_event
 
 #: Steps that a page shows of one disconnection; the audit log has them all.
 STEPS = 200
@@ -46,17 +47,19 @@ def operation(request: PageRequest, look: Look, pk: UUID) -> HttpResponse:
     """`?disconnection=` shows one row of an operation of many as if it were alone."""
     [progress] = progress_of([get_object_or_404(Operation, pk=pk)])
     filters = RowFilter(request.GET)
-    one = _the_one(progress, filters)
+    one, requested = _the_one(progress, filters), _requested_event(progress.operation)
     context = {
         "operation": progress.operation,
         "progress": progress,
         "title": f"Disconnect {one.agent_id_then}" if one else progress.title,
         "state": State(one.state) if one else progress.state,
         "filters": filters,
-        "requested": _requested_event(progress.operation),
+        "requested": requested,
         "may_cancel": bool(progress.states[State.QUEUED]) and _may_disconnect(request, look, progress),
         "summary": summary_of(one) if one else summary_of_many(progress),
     }
+    if requested and Right.AUDIT_GET in request.actor.rights:
+        context["review"] = context_of_event(requested, request.actor)
     if one:
         context |= {
             "one": one,

@@ -23,13 +23,15 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
+from audit.access import READ, require
 from audit.actions import Action
-from audit.actors import CONSOLE
+from audit.actors import CONSOLE, Actor
 from audit.clock import database_now
 from audit.exports.formats import Interrupted, Row, writer_of
 from audit.exports.models import Export, ExportQuerySet, folder
-from audit.exports.services import facts_of, kept_for, target_of
+from audit.exports.services import facts_of, kept_for, new_export, target_of
 from audit.lines import FIELDS
+from audit.models import Head
 from audit.search import Query, parse
 from audit.services import record
 
@@ -132,6 +134,20 @@ def write(export: Export, file: Written, went_on: WentOn) -> int:
     return count
 
 
+def write_now(*, query: str, format: str, file: BinaryIO, actor: Actor) -> int:
+    """Write an export to `file` here and now, without row or worker; it is on record all the same."""
+    require(actor, READ)
+    export = new_export(query=query, format=format, actor=actor)
+    export.up_to = Head.objects.values_list("sequence", flat=True).get()
+    counted = _Counted(file)
+    with transaction.atomic(durable=True):
+        record(Action.EXPORT_REQUESTED, actor=actor, target=target_of(export), **facts_of(export))
+    count = write(export, counted, lambda looked_at, count: None)
+    with transaction.atomic(durable=True):
+        _record_ready(export, count, counted, actor)
+    return count
+
+
 class WentOn(Protocol):
     def __call__(self, looked_at: int, count: int) -> None: ...
 
@@ -182,15 +198,19 @@ def _finish(export: Export, name: str, counted: _Counted) -> None:
         if not ready:
             raise _Stopped
         count = Export.objects.values_list("count", flat=True).get(pk=export.pk)
-        record(
-            Action.EXPORT_READY,
-            actor=CONSOLE,
-            target=target_of(export),
-            **facts_of(export),
-            events=count,
-            bytes=counted.size,
-            sha256=counted.digest,
-        )
+        _record_ready(export, count, counted, CONSOLE)
+
+
+def _record_ready(export: Export, count: int, counted: _Counted, actor: Actor) -> None:
+    record(
+        Action.EXPORT_READY,
+        actor=actor,
+        target=target_of(export),
+        **facts_of(export),
+        events=count,
+        bytes=counted.size,
+        sha256=counted.digest,
+    )
 
 
 def _fail(export: Export, explanation: str) -> None:

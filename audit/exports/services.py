@@ -42,9 +42,8 @@ def visible(actor: Actor) -> ExportQuerySet:
     return Export.objects.of(actor) if actor.kind == "API key" else Export.objects.all()
 
 
-def request_export(*, query: str, format: str, actor: Actor) -> Export:
-    """Have a search made into a file. Times in it without a zone are in the current one. Raises ValidationError."""
-    require(actor, READ)
+def new_export(*, query: str, format: str, actor: Actor) -> Export:
+    """What is asked for, not saved yet. Raises ValidationError."""
     export = Export(query=query.strip(), format=format, zone=timezone.get_current_timezone_name())
     try:
         parse(export.query)
@@ -52,6 +51,13 @@ def request_export(*, query: str, format: str, actor: Actor) -> Export:
         raise ValidationError({"query": error.message}) from None
     export.clean_fields(exclude=[field.name for field in Export._meta.fields if not field.editable])
     export.actor_kind, export.actor_id, export.actor_label = actor.kind, actor.id, actor.label
+    return export
+
+
+def request_export(*, query: str, format: str, actor: Actor) -> Export:
+    """Have a search made into a file. Times in it without a zone are in the current one. Raises ValidationError."""
+    require(actor, READ)
+    export = new_export(query=query, format=format, actor=actor)
     with transaction.atomic(durable=True):
         # The head is locked by recording in the end anyway; locked first, two at once can't both be the last allowed.
         head = Head.objects.select_for_update().get()

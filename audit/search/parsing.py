@@ -70,6 +70,9 @@ def ordered(terms: Iterable[Term]) -> Query:
     for field in ("after", "before"):
         if len(query.of(field)) > 1:
             raise QueryError(f"A search has one “{field}” only.")
+    begin, end = (next((term.value for term in query.of(field)), None) for field in ("after", "before"))
+    if isinstance(begin, datetime) and isinstance(end, datetime) and begin >= end:
+        raise QueryError("“before” must be later than “after”.")
     if len(query.terms) > MOST_TERMS:
         raise QueryError(f"A search has at most {MOST_TERMS} conditions.")
     return query

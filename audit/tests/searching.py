@@ -139,4 +139,6 @@ def searches(first=1, last=50):
 
 def _without_second_times(terms):
     times = {term.field: term for term in terms if term.field in ("after", "before")}
-    return Query.of_terms([*(term for term in terms if term.field not in times), *times.values()])
+    if len(times) == 2 and times["after"].value >= times["before"].value:
+        del times["before"]
+    return Query.of_terms([*(term for term in terms if term.field not in ("after", "before")), *times.values()])

@@ -85,7 +85,7 @@ class DesktopAgent:
     ) -> None:
         self.settings = settings
         self.resolve = resolve
-        self.core = AgentCore(settings, lambda: str(uuid4()))
+        self.core = AgentCore(settings, lambda: str(uuid4()))  # R34
         #: Set while this agent is on a bridge.
         self.bridged = asyncio.Event()
         #: Set while it is on none.
@@ -286,7 +286,10 @@ class DesktopAgent:
                 logger.info("%s is on no bridge any more: %s", self.settings.name, why)
                 self.bridged.clear()
                 self.unbridged.set()
-        self._on_change(change)
+        try:
+            self._on_change(change)
+        except Exception:
+            logger.exception("Who was told of a change failed")
 
     def _hand(self, listener: ListenerId, *what: object) -> None:
         if listener in self._handlers:

@@ -22,6 +22,10 @@ USER_CHANNELS = (
     ("fdc3.channel.7", "Channel 7", "magenta"),
     ("fdc3.channel.8", "Channel 8", "purple"),
 )
+#: What is remembered; whatever anybody broadcasts beyond that is heard and forgotten.
+MAX_CHANNELS = 1_000
+MAX_CONTEXTS = 100
+
 USER_CHANNEL_IDS = tuple(id_ for id_, _, _ in USER_CHANNELS)
 
 
@@ -44,7 +48,8 @@ class Channels:
     # --- What apps do ---
 
     def ensure(self, channel_id: str) -> None:
-        self._state.setdefault(channel_id, [])
+        if len(self._state) < MAX_CHANNELS:
+            self._state.setdefault(channel_id, [])
 
     def join(self, app: AppIdentifier, channel_id: str) -> None:
         """What the channel holds is told to the app's listeners, as if they were added now."""
@@ -101,8 +106,10 @@ class Channels:
     # --- The state that agents and bridge share ---
 
     def keep(self, channel_id: str, context: Context) -> None:
-        held = self._state.setdefault(channel_id, [])
-        held[:] = [context, *(each for each in held if each["type"] != context["type"])]
+        self.ensure(channel_id)
+        if channel_id in self._state:
+            others = [each for each in self._state[channel_id] if each["type"] != context["type"]]
+            self._state[channel_id] = [context, *others[: MAX_CONTEXTS - 1]]
 
     def state(self) -> dict[str, list[Context]]:
         """For the handshake: every channel known, the newest context of each type first (R12)."""
@@ -114,7 +121,8 @@ class Channels:
             if channel_id in self._state:
                 self._adopt_known(channel_id, contexts)
             else:
-                self._state[channel_id] = list(contexts)  # R25
+                for context in reversed(contexts):
+                    self.keep(channel_id, context)  # R25
 
     def _adopt_known(self, channel_id: str, contexts: Sequence[Context]) -> None:
         """R26, as in the numbered list of facts 3.5 (Q9): typed listeners hear of each context that is new to this

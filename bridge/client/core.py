@@ -144,8 +144,17 @@ class AgentCore:
             self.connection.failed("no bridge is there", at)
 
     def _state(self) -> dict[str, list[Raw]]:
-        state = self._channels.state()
-        return {channel_id: [contexts.write(each) for each in held] for channel_id, held in state.items()}
+        """What would not fit into a handshake is left out: better a part of the state than no bridge."""
+        room = contexts.LONGEST
+        state: dict[str, list[Raw]] = {}
+        for channel_id, held in self._channels.state().items():
+            state[channel_id] = []
+            room -= len(channel_id)
+            for context in map(contexts.write, held):
+                room -= len(bytes(context))
+                if room > 0:
+                    state[channel_id].append(context)
+        return state
 
     def _in_naming(self, message: object, at: float) -> None:
         """Nothing else is listened to before the own name is known (R24)."""

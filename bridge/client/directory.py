@@ -38,6 +38,10 @@ class AppRecord:
     intents: tuple[Intent, ...] = ()
 
 
+#: Others may start apps here, and start them again.
+MAX_INSTANCES = 1_000
+
+
 @dataclass
 class Directory:
     _records: dict[str, AppRecord] = field(default_factory=dict)
@@ -64,6 +68,10 @@ class Directory:
         return _metadata(record, app.instance_id)
 
     # --- Instances ---
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._instances) >= MAX_INSTANCES
 
     def start(self, app_id: str, instance_id: str) -> AppIdentifier:
         """An app that was never declared is one that declares nothing."""

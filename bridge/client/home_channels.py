@@ -34,6 +34,9 @@ from bridge.protocol.messages import (
 #: Two agents never make the same ID (Q34), and one that has ended is still known for what it was (R85).
 PREFIX = "private-"
 
+#: Of one app elsewhere, on one channel; what its agent says beyond that is not believed.
+MAX_CONTEXT_LISTENERS = 1_000
+
 
 @dataclass(frozen=True)
 class ContextListener:
@@ -65,6 +68,9 @@ class HomeChannel:
     members: list[AppIdentifier]
     context_listeners: list[ContextListener] = field(default_factory=list)
     event_listeners: list[EventListener] = field(default_factory=list)
+
+    def listeners_of(self, app: AppIdentifier) -> int:
+        return sum(each.app == app for each in self.context_listeners)
 
     def forget(self, app: AppIdentifier) -> list[ContextListener]:
         """Gives the context listeners that it had, in the order in which it added them."""
@@ -152,7 +158,9 @@ class HomeChannels:
             case PrivateChannelEventListenerRemoved(payload=payload):
                 removed = EventListener(app, payload.listener_type)
                 channel.event_listeners = [each for each in channel.event_listeners if each != removed]
-            case PrivateChannelOnAddContextListener(payload=payload):
+            case PrivateChannelOnAddContextListener(payload=payload) if (
+                channel.listeners_of(app) < MAX_CONTEXT_LISTENERS
+            ):
                 self._add_context_listener(channel, ContextListener(app, payload.context_type))
             case PrivateChannelOnUnsubscribe(payload=payload):
                 listener = ContextListener(app, payload.context_type)

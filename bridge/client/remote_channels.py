@@ -30,6 +30,9 @@ from bridge.protocol.messages import (
     PrivateChannelRequest,
 )
 
+#: Of listeners of others that a hub tells of; more of them are told to the app, and not remembered.
+MAX_TOLD = 10_000
+
 type Told = tuple[AppIdentifier, str | None]
 
 
@@ -136,7 +139,8 @@ class RemoteChannels:
             case PrivateChannelBroadcast(payload=payload):
                 self._broadcast(channel, source, contexts.read(payload.context))
             case PrivateChannelOnAddContextListener(payload=payload):
-                channel.told.append((source, payload.context_type))
+                if len(channel.told) < MAX_TOLD:
+                    channel.told.append((source, payload.context_type))
                 self._tell(channel, ADD_CONTEXT_LISTENER, source, payload.context_type)
             case PrivateChannelOnUnsubscribe(payload=payload):
                 self._unsubscribed(channel, source, payload.context_type)

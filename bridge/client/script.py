@@ -8,6 +8,7 @@ import inspect
 import json
 import shlex
 from collections.abc import Awaitable, Callable
+from itertools import count
 from typing import Any
 
 from bridge.client.agent import Change, DesktopAgent
@@ -41,6 +42,7 @@ class Session:
         self._app: App | None = None
         self._channels: dict[str, PrivateChannel] = {}
         self._listeners: dict[str, Listener] = {}
+        self._numbers = count(1)
         self._waited_for: list[tuple[str, asyncio.Event]] = []
 
     def say(self, text: str) -> None:
@@ -243,7 +245,7 @@ class Session:
         self.say(f"{self._me.app_id} has private channel {name} ({channel.id})")
 
     def _remember(self, listener: Listener, what: str) -> None:
-        name = f"L{len(self._listeners) + 1}"
+        name = f"L{next(self._numbers)}"
         self._listeners[name] = listener
         self.say(f"{what} ({name})")
 

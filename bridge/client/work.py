@@ -69,11 +69,15 @@ class Work:
         if self._directory.record(app_id) is None:
             asker.failed("AppNotFound")
             return
+        if self._directory.is_full:
+            asker.failed("ErrorOnLaunch")
+            return
         self._begin(Opening(asker, self._launch(app_id), context, at + self._launch_within))
 
     def raise_intent(self, asker: Asker, app: AppIdentifier, intent: str, context: Context, at: float) -> None:
         """For a running instance, or, where none is named, for a new one (R61)."""
-        if self._directory.record(app.app_id) is None:
+        needs_room = not app.instance_id and self._directory.is_full
+        if needs_room or self._directory.record(app.app_id) is None:
             asker.failed("TargetAppUnavailable")
             return
         target = self._directory.instance(app.instance_id) if app.instance_id else self._launch(app.app_id)

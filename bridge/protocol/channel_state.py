@@ -31,7 +31,7 @@ class ChannelState:
     def merge(self, arriving: ChannelsState) -> None:
         """Take over what a newcomer knows and we do not: what is here wins, what is new is the least recent (R18)."""
         for channel, contexts in arriving.items():
-            known = self._channels.pop(channel, {})
+            known = self._taken(channel)
             added: dict[str, Raw] = {}
             for context in contexts:
                 type = context_type(context)
@@ -42,7 +42,7 @@ class ChannelState:
 
     def fold(self, channel: str, context: Raw) -> None:
         """A broadcast replaces the context of its type and becomes the most recent one (R31)."""
-        contexts = self._channels.pop(channel, {})
+        contexts = self._taken(channel)
         type = context_type(context)
         if type in contexts:
             self._bytes -= _size(contexts.pop(type))
@@ -53,6 +53,12 @@ class ChannelState:
     def discard(self) -> None:
         self._channels.clear()
         self._bytes = 0
+
+    def _taken(self, channel: str) -> dict[str, Raw]:
+        """What is known of a channel, until `_put` puts it back as the one that changed last."""
+        if channel not in self._channels:
+            self._bytes += len(channel)
+        return self._channels.pop(channel, {})
 
     def _is_kept(self, context: Raw) -> bool:
         return _size(context) <= self._settings.max_context_bytes
@@ -67,8 +73,8 @@ class ChannelState:
         while len(contexts) > self._settings.max_contexts:
             self._bytes -= _size(contexts.pop(next(iter(contexts))))
         while len(self._channels) > self._settings.max_channels or self._bytes > self._settings.max_state_bytes:
-            forgotten = self._channels.pop(next(iter(self._channels)))
-            self._bytes -= sum(map(_size, forgotten.values()))
+            oldest = next(iter(self._channels))
+            self._bytes -= len(oldest) + sum(map(_size, self._channels.pop(oldest).values()))
 
 
 def _size(context: Raw) -> int:

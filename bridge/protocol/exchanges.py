@@ -131,6 +131,7 @@ class Exchanges:
             self._answer_malformed(peer, pending, wrong.type or pending.type)
 
     def _answer_malformed(self, peer: Peer, pending: Pending, type: str) -> None:
+        peer.silent_rounds = 0
         self._out.answer_error(peer, type, pending.uuid, MALFORMED, [peer.name])
         self._failed(pending, peer, MALFORMED)
 

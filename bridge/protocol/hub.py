@@ -269,7 +269,7 @@ class Hub:
         self._out.note(Event.JOINED, f"{peer.name} joined", peer)
 
     def _disconnect(self, peer: Peer, why: str) -> None:
-        self._out.close(peer, POLICY_VIOLATION, why[:100])
+        self._out.close(peer, POLICY_VIOLATION, why)
         self._leave(peer, why)
 
     def _leave(self, peer: Peer, why: str) -> None:

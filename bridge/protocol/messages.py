@@ -99,7 +99,7 @@ class PrivateChannelMeta(RequestMeta, frozen=True, kw_only=True):
 
 
 class ResponseMeta(_Meta, frozen=True, kw_only=True):
-    """The three lists are the bridge's: an agent's answer has none of them."""
+    """The three lists are the bridge's: an agent's answer has none of them, and no source or destination (R38)."""
 
     request_uuid: Name
     response_uuid: Name
@@ -131,6 +131,8 @@ class _Message(
     forbid_unknown_fields=True,
     tag_field="type",
 ):
+    """An object of type, payload and meta, and nothing else (R32)."""
+
     @property
     def type(self) -> str:
         return str(self.__struct_config__.tag)

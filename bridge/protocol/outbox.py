@@ -68,7 +68,8 @@ class Outbox:
         self.effects.append(Verify(peer.conn, token))
 
     def close(self, peer: Peer, code: int, reason: str) -> None:
-        self.effects.append(Close(peer.conn, code, reason))
+        # A close frame has room for 123 bytes.
+        self.effects.append(Close(peer.conn, code, reason.encode("ascii", "replace")[:120].decode()))
 
     def note(self, event: Event, text: str, peer: Peer | None = None) -> None:
         if peer is None:

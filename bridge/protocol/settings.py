@@ -26,13 +26,13 @@ class HubSettings:
     message_rate: float = 10_000.0
     message_burst: float = 20_000.0
     #: Requests of one agent that wait for answers, and results of its intents that are still to come.
-    max_requests: int = 1_000
-    max_results: int = 1_000
+    max_requests: int = 500
+    max_results: int = 500
     #: The channel state, whole; what was used longest ago goes first.
     max_channels: int = 1_000
     max_contexts: int = 100
-    max_state_bytes: int = 4_000_000
-    max_context_bytes: int = 250_000
+    max_state_bytes: int = 500_000
+    max_context_bytes: int = 100_000
     #: Private channels remembered of one home, apps of one channel, and apps and listeners of one home.
     max_private_channels: int = 1_000
     max_members: int = 250

@@ -2,7 +2,7 @@
 
 It decides nothing about messages. Each call of the hub is one step without an await, and its effects are carried out
 before the next begins, so naming an agent and telling everybody is atomic (R20) and order is kept between any two
-agents (R91), with no lock. What is to be sent gathers until all is handled that came in one read of a socket, and goes
+agents (R91), with no lock. What is to be sent gathers until all is handled that one read of a socket brought, and goes
 out in one write for each receiver. All of it belongs to the thread of the loop; `run_in_loop` is the way in from
 another.
 """
@@ -10,6 +10,7 @@ another.
 import asyncio
 import errno
 import logging
+import os
 import socket
 import time
 import traceback
@@ -120,7 +121,9 @@ class BridgeServer:
     def _bind(self) -> socket.socket:
         for port in range(self.settings.first_port, self.settings.last_port + 1):
             listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if os.name == "posix":
+                # After a restart; on Windows it would let two listen on one port.
+                listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
             try:
                 listening.bind((LOOPBACK, port))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PREFIX = "BRIDGE_"
+LARGEST = 2**31 - 1
 
 
 class BadSetting(Exception):
@@ -44,7 +45,7 @@ class BridgeSettings:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, int | float) and not 0 <= value < 2**31:
+            if isinstance(value, int | float) and not 0 <= value <= LARGEST:
                 raise BadSetting(f"{field.name} must not be {value}")
         if self.first_port > self.last_port or self.last_port > 65535:
             raise BadSetting(f"ports {self.first_port} to {self.last_port} are no range")
@@ -62,17 +63,23 @@ def from_environment[S](kind: type[S], environment: Mapping[str, str], **chosen:
     return kind(**{**values, **chosen})
 
 
+def _number(value: float) -> float:
+    if not 0 <= value <= LARGEST:
+        raise ValueError(value)
+    return value
+
+
 def _read(field: dataclasses.Field[object], text: str) -> object:
-    try:
-        if field.type is bool:
-            return {"1": True, "0": False}[text]
-        if field.type is int:
-            return int(text)
-        if field.type is float:
-            return float(text)
-    except (ValueError, KeyError):
-        wanted = "1 or 0" if field.type is bool else "a number"
-        raise BadSetting(f"{PREFIX}{field.name.upper()} must be {wanted}, not {text!r}") from None
+    name = PREFIX + field.name.upper()
+    if field.type is bool:
+        if text not in ("0", "1"):
+            raise BadSetting(f"{name} must be 1 or 0, not {text!r}")
+        return text == "1"
+    if field.type is int or field.type is float:
+        try:
+            return _number(field.type(text))
+        except ValueError:
+            raise BadSetting(f"{name} must be a number from 0, not {text!r}") from None
     if field.type == frozenset[str]:
         return frozenset(text.replace(",", " ").split())
     if field.type is str:

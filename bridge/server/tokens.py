@@ -1,8 +1,8 @@
 """JSON Web Tokens, as the connection protocol has them (step 3): which agent is it, and is it really this bridge?
 
-A token names the pair of keys that signed it (`sub`, a UUID) and when (`iat`, as ISO 8601 text where every other JWT
-has a number). The specification leaves the rest open; here only signatures with a private key count, since whoever can
-check a shared secret can also sign with it; a token is good for a minute and for one connection.
+A token names the pair of keys that signed it (`sub`, a UUID: R17) and when (`iat`, as ISO 8601 text where every other
+JWT has a number). The specification leaves the rest open; here only signatures with a private key count, since whoever
+can check a shared secret can also sign with it; a token is good for a minute and for one connection.
 """
 
 import hashlib

@@ -148,6 +148,8 @@ def for_next(message: JSON) -> JSON:
             "signature": {"protected": "p", "signature": "s"},
             "antiReplay": {"iat": 1.5, "exp": 2, "jti": "j"},
         }
+    if "intentResult" in message["payload"]:
+        message["payload"]["resultMetadata"] = {"source": NEWS, "timestamp": AT, "traceId": "t", "custom": {}}
     for said in (message["payload"].get("implementationMetadata"), *message["payload"].get("allAgents", ())):
         if said:
             said["fdc3Version"] = "3.0"

@@ -87,7 +87,7 @@ class Socket:
 
     @classmethod
     async def open(cls, port, *, headers=None, receive_buffer=None):
-        """Upgraded; `headers` go over those that belong to an upgrade, None leaves one away."""
+        """Upgraded, with these headers too."""
         sock = socket.socket()
         if receive_buffer:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
@@ -105,16 +105,7 @@ class Socket:
         return opened
 
     def request(self, port, headers):
-        headers = {
-            "Host": f"127.0.0.1:{port}",
-            "Upgrade": "websocket",
-            "Connection": "Upgrade",
-            "Sec-WebSocket-Version": "13",
-            "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
-            **headers,
-        }
-        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items() if value is not None)
-        self.raw(f"GET / HTTP/1.1\r\n{lines}\r\n".encode(errors="surrogateescape"))
+        self.raw(upgrade_request(port, headers))
 
     async def upgrade(self, port, headers):
         """The status of the answer, and its body where it is no upgrade."""
@@ -186,6 +177,20 @@ class Socket:
 
     def abort(self):
         self.writer.transport.abort()
+
+
+def upgrade_request(port, headers):
+    """`headers` go over those that belong to an upgrade; None leaves one away."""
+    headers = {
+        "Host": f"127.0.0.1:{port}",
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+        **headers,
+    }
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items() if value is not None)
+    return f"GET / HTTP/1.1\r\n{lines}\r\n".encode(errors="surrogateescape")
 
 
 class Agent(Socket):

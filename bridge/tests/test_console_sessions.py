@@ -13,7 +13,7 @@ from agents.readings import read_source
 from agents.services import request_disconnection
 from agents.states import State
 from agents.story import summary_of
-from agents.tests.factory import make_source
+from agents.tests.factory import make_session, make_source
 from apikeys.rights import NotAllowed, Right
 from audit.actors import Actor
 from audit.models import Event
@@ -147,6 +147,18 @@ def test_celery_leaves_a_bridge_to_its_own_process(bridge):
     assert not sending.send_operation(operation.pk)
 
 
+def test_an_operation_about_both_is_sent_by_both(bridge, server):
+    tokyo = make_source("Tokyo")
+    both = [make_session(tokyo), sessions(bridge)[0]]
+    operation = request_disconnection(sessions=both, reason="upkeep", actor=OPERATOR, token=uuid4())
+
+    assert sending.send_operation(operation.pk, Portion(bridge.pk))
+
+    states = {row.source_id: row.state for row in operation.disconnections.all()}
+    assert states == {bridge.pk: State.ACCEPTED, tokyo.pk: State.QUEUED}
+    assert sending.due_operations(database_now(), SHARED) == [operation.pk]
+
+
 def test_a_bridge_leaves_the_other_sources_to_celery(bridge):
     other, at = make_source("Tokyo", next_reading_at=database_now()), database_now()
 
@@ -197,8 +209,6 @@ def test_it_takes_the_right_of_bridges(bridge):
 
 
 def test_a_right_of_bridges_ends_no_other_agent(db):
-    from agents.tests.factory import make_session
-
     with pytest.raises(NotAllowed):
         disconnect(make_session(make_source()), Actor("person", "1", "bo", frozenset({Right.BRIDGE_DISCONNECT})))
 

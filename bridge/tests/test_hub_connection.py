@@ -313,3 +313,11 @@ def test_it_hears_nothing_of_a_connection_that_is_gone(wire):
     line.send("broadcastRequest", {"channelId": "red", "context": context()}, source=app("x"))
 
     assert other.inbox == []
+
+
+def test_the_reason_of_a_close_fits_into_its_frame_whatever_an_agent_says(wire):
+    line = wire.connect()
+
+    line.shake_hands("agent-A", fdc3_version="\u20ac" * 900)
+
+    assert len(line.closed[1].encode()) <= 120

@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 
 from bridge.tests.wire import TIMESTAMP, Wire, app, context
 
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "25"))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "100"))
 
 APPS = ("K", "T", "W")
 CHANNELS = ("red", "blue")
@@ -30,7 +30,7 @@ VERSIONS = ("2.1", "2.2", "3.0")
 LIMITS = {
     "max_agents": 6,
     "max_requests": 4,
-    "max_results": 2,
+    "max_results": 1,
     "max_private_channels": 2,
     "max_members": 3,
     "max_kept": 8,
@@ -65,7 +65,7 @@ class Agents(RuleBasedStateMachine):
         self.waiting = []
         #: (agent, request that came to it), answered or not.
         self.questions = []
-        #: requestUuid to its agent, the type of the answer that is due, and who may give it.
+        #: requestUuid to its agent, the type of the answer that is due, and the one agent that was asked, if it was.
         self.open = {}
         #: (agent, requestUuid): error answers to what was no question of ours.
         self.refusals = Counter()
@@ -107,10 +107,10 @@ class Agents(RuleBasedStateMachine):
             assert "error" in message["payload"]
             return
         assert uuid in self.open, f"{type} to nothing that is open"
-        requester, due, responders = self.open.pop(uuid)
+        requester, due, target = self.open.pop(uuid)
         assert (requester, due) == (receiver, type)
         if type == "raiseIntentResponse" and "error" not in message["payload"]:
-            self.open[uuid] = (requester, "raiseIntentResultResponse", responders)
+            self.open[uuid] = (requester, "raiseIntentResultResponse", target)
 
     def see_who_is_gone(self):
         for line in [line for line in [*self.connected, *self.waiting] if line.closed]:
@@ -128,6 +128,17 @@ class Agents(RuleBasedStateMachine):
     def a(self, pick):
         return self.connected[pick % len(self.connected)]
 
+    def named(self, name):
+        return next((line for line in self.connected if line.name == name), None)
+
+    def member_of(self, pick):
+        """Some app that takes part in some private channel, more often than not."""
+        members = [member.app for channel in self.wire.snapshot().private_channels for member in channel.members]
+        if not members or pick % 4 == 0:
+            return self.app_of(pick)
+        key = members[pick // 4 % len(members)]
+        return app(key.app_id, key.desktop_agent, key.instance_id)
+
     def app_of(self, pick):
         """Some app on some agent, which may be gone or may never have been."""
         names = [*(line.name for line in self.connected), "agent-Z"]
@@ -137,8 +148,10 @@ class Agents(RuleBasedStateMachine):
 
     @initialize()
     def begin(self):
-        for version in ("2.1", "3.0"):
+        for version in VERSIONS:
             self.joins("agent-A", version, {})
+        for pick in (0, 2):
+            self.opens_a_private_channel(pick, 1, PRIVATE[0], "K")
 
     @rule(name=st.sampled_from(NAMES), version=st.sampled_from(VERSIONS), state=states)
     def joins(self, name, version, state):
@@ -166,18 +179,12 @@ class Agents(RuleBasedStateMachine):
             known += [type for type in dict.fromkeys(types) if type not in known]
 
     @precondition(lambda self: self.connected)
-    @rule(pick=picks)
-    def hangs_up(self, pick):
+    @rule(pick=picks, by=st.sampled_from(("itself", "an administrator")))
+    def leaves(self, pick, by):
         line = self.a(pick)
-        self.do(None, line.hang_up)
+        self.do(None, line.hang_up if by == "itself" else lambda: self.wire.disconnect_agent(line))
+        assert (line.closed is None) is (by == "itself")
         self.forget(line)
-
-    @precondition(lambda self: self.connected)
-    @rule(pick=picks)
-    def is_disconnected(self, pick):
-        line = self.a(pick)
-        self.do(None, lambda: self.wire.disconnect_agent(line))
-        assert line.closed
 
     @rule(seconds=st.sampled_from((0.1, 1.6, 25.0)))
     def time_passes(self, seconds):
@@ -197,7 +204,7 @@ class Agents(RuleBasedStateMachine):
         uuid = next(iter(self.open), None) if again == 0 else None
         if uuid is None:
             uuid = f"question-{next(line._uuids)}-{line.conn}"
-            self.open[uuid] = (line, f"{kind}Response", target["desktopAgent"])
+            self.open[uuid] = (line, f"{kind}Response", self.named(target["desktopAgent"]) if "to" in meta else None)
         elif self.open[uuid][0] is not line:
             self.refusals[line, uuid] += 1
         self.do(line, lambda: line.send(f"{kind}Request", payload, uuid=uuid, **meta))
@@ -232,6 +239,23 @@ class Agents(RuleBasedStateMachine):
             uuid = question["meta"]["requestUuid"]
             self.answer(line, uuid, "raiseIntentResultResponse", {"intentResult": result})
 
+    @precondition(lambda self: len(self.connected) > 1)
+    @rule(pick=picks, to=picks, channel=st.sampled_from(PRIVATE), taker=st.sampled_from(APPS))
+    def opens_a_private_channel(self, pick, to, channel, taker):
+        line, home = self.a(pick), self.a(to)
+        if line is home:
+            return
+        target = app(taker, home.name)
+        self.asks(pick, 3 * self.connected.index(home) + APPS.index(taker), "raiseIntent", True, 9)
+        receiver, question = self.questions[-1] if self.questions else (None, None)
+        if receiver is not home:
+            return  # Too many were in flight.
+        uuid = question["meta"]["requestUuid"]
+        resolution = {"intentResolution": {"intent": "i", "source": target}}
+        self.answer(home, uuid, "raiseIntentResponse", resolution)
+        result = {"intentResult": {"channel": {"id": channel, "type": "private"}}}
+        self.answer(home, uuid, "raiseIntentResultResponse", result)
+
     def answer(self, line, uuid, type, payload):
         """A malformed answer is an error for its sender too, so one more may come than is due."""
         peer = self.wire.hub._peers[line.conn]
@@ -253,33 +277,47 @@ class Agents(RuleBasedStateMachine):
         self.state[channel] = [type, *(each for each in self.state.get(channel, []) if each != type)]
 
     @precondition(lambda self: self.connected)
+    @rule(pick=picks, source=picks, to=picks, channel=st.sampled_from(PRIVATE))
+    def broadcasts_in_private(self, pick, source, to, channel):
+        self.tells(pick, source, to, channel, "broadcast", None)
+
+    @precondition(lambda self: self.connected)
+    @rule(pick=picks, source=picks, to=picks, channel=st.sampled_from(PRIVATE), type=st.sampled_from(("x", "y", None)))
+    def listens(self, pick, source, to, channel, type):
+        self.tells(pick, source, to, channel, "onAddContextListener", {"contextType": type})
+
+    @precondition(lambda self: self.connected)
+    @rule(pick=picks, source=picks, to=picks, channel=st.sampled_from(PRIVATE), type=st.sampled_from(("x", "y", None)))
+    def listens_no_more(self, pick, source, to, channel, type):
+        self.tells(pick, source, to, channel, "onUnsubscribe", {"contextType": type})
+
+    @precondition(lambda self: self.connected)
     @rule(
         pick=picks,
         source=picks,
         to=picks,
         channel=st.sampled_from(PRIVATE),
-        what=st.sampled_from(
-            (
-                ("broadcast", None),
-                ("eventListenerAdded", {"listenerType": "disconnect"}),
-                ("eventListenerAdded", {"listenerType": "unsubscribe"}),
-                ("eventListenerRemoved", {"listenerType": "disconnect"}),
-                ("onAddContextListener", {"contextType": "x"}),
-                ("onAddContextListener", {"contextType": None}),
-                ("onUnsubscribe", {"contextType": "x"}),
-                ("onDisconnect", {}),
-            )
-        ),
+        change=st.sampled_from(("Added", "Added", "Removed")),
+        type=st.sampled_from(("unsubscribe", "disconnect")),
     )
-    def tells(self, pick, source, to, channel, what):
-        line = self.a(pick)
-        type, payload = what
+    def listens_to_events(self, pick, source, to, channel, change, type):
+        self.tells(pick, source, to, channel, f"eventListener{change}", {"listenerType": type})
+
+    @precondition(lambda self: self.connected)
+    @rule(pick=picks, source=picks, to=picks, channel=st.sampled_from(PRIVATE))
+    def leaves_a_channel(self, pick, source, to, channel):
+        self.tells(pick, source, to, channel, "onDisconnect", {})
+
+    def tells(self, pick, source, to, channel, type, payload):
+        speaker, receiver = self.member_of(source), self.member_of(to)
+        # Mostly its own agent speaks for an app.
+        line = (pick % 4 and self.named(speaker["desktopAgent"])) or self.a(pick)
         payload = payload if payload is not None else {"context": self.numbered(line, "x")}
-        self.do(line, lambda: line.tell(type, channel, self.app_of(source), self.app_of(to), **payload))
+        self.do(line, lambda: line.tell(type, channel, speaker, receiver, **payload))
 
     @rule(to=picks, channel=st.sampled_from(PRIVATE))
     def an_app_is_cut_off(self, to, channel):
-        self.do(None, lambda: self.wire.disconnect_app(channel, self.app_of(to)))
+        self.do(None, lambda: self.wire.disconnect_app(channel, self.member_of(to)))
 
     def numbered(self, line, type):
         self.numbers[line.conn] += 1
@@ -328,8 +366,16 @@ class Agents(RuleBasedStateMachine):
         assert all(len(channel.members) <= LIMITS["max_members"] for channel in shown.private_channels)
         assert all(agent.requests_in_flight <= LIMITS["max_requests"] for agent in shown.agents)
         assert all(agent.results_awaited <= LIMITS["max_results"] for agent in shown.agents)
-        assert all(0 <= kept <= LIMITS["max_kept"] + 1 for kept in self.wire.hub._private._kept_for.values())
+        kept = Counter()
+        for channel in self.wire.hub._private:
+            kept[channel.home] += sum(1 + len(member.contexts) for member in channel.members.values())
+        assert all(many <= LIMITS["max_kept"] for many in kept.values())
+        assert kept == Counter(self.wire.hub._private._kept_for)
         assert shown.requests_in_flight == len(self.open)
+
+    @invariant()
+    def nobody_waits_for_an_agent_that_is_gone(self):
+        assert all(target is None or target in self.connected for _, _, target in self.open.values())
 
     def teardown(self):
         self.do(None, lambda: self.wire.pass_time(60))

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from msgspec import UNSET
 
 from bridge.protocol import errors, messages
 from bridge.protocol.messages import Malformed, Version, from_agent, from_bridge, version_of
@@ -100,7 +101,7 @@ def test_a_null_for_an_absent_key_is_read_as_absent():
 
     parsed = sent(message)
 
-    assert parsed.payload.context is messages.UNSET and parsed.meta.source.instance_id is None
+    assert parsed.payload.context is UNSET and parsed.meta.source.instance_id is None
     assert b"null" not in messages.encode(parsed, Version.V2_2)
 
 

@@ -1,9 +1,11 @@
 """What the console and an operator see of a bridge on a port, and how agents prove who they are to it."""
 
 import asyncio
+import dataclasses
 import logging
 import threading
 from datetime import UTC, datetime
+from pathlib import Path
 from uuid import uuid4
 
 import jwt
@@ -11,6 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from bridge.protocol.effects import Event
+from bridge.protocol.settings import HubSettings
 from bridge.server.server import NoFreePort
 from bridge.server.settings import BadSetting, BridgeSettings, from_environment
 from bridge.server.tokens import TokenCheck
@@ -28,8 +31,8 @@ def token():
 
 
 @in_a_loop
-async def test_everybody_gets_everything_in_the_order_in_which_it_was_sent():
-    """R91: for each pair, and the first thing that anybody hears of an agent is that it joined (R20)."""
+async def test_r91_everybody_gets_everything_in_the_order_in_which_it_was_sent():
+    """For each pair; and the first thing that anybody hears of an agent is that it joined."""
     async with running() as server:
         agents = [await Agent.join(server.port, name) for name in "ABCD"]
         for number in range(100):
@@ -47,7 +50,7 @@ async def test_everybody_gets_everything_in_the_order_in_which_it_was_sent():
 
 
 @in_a_loop
-async def test_nothing_is_heard_of_an_agent_before_it_has_joined():
+async def test_r20_nothing_is_heard_of_an_agent_before_it_has_joined():
     async with running() as server:
         watcher = await Agent.join(server.port, "Watcher")
         eager = await Socket.open(server.port)
@@ -82,7 +85,7 @@ async def test_a_token_lets_an_agent_in_once():
 
 
 @pytest.mark.parametrize("authorization", [None, "nonsense", ""])
-def test_no_good_token_no_agent(authorization):
+def test_r13_no_good_token_no_agent(authorization):
     @in_a_loop
     async def scenario():
         async with running(verify=TokenCheck({SUB: KEY.public_key()}, 60)) as server:
@@ -154,7 +157,7 @@ async def test_an_agent_that_leaves_during_the_check_is_forgotten():
 
 
 @in_a_loop
-async def test_the_bridge_proves_itself_anew_to_each_agent():
+async def test_r9_the_bridge_proves_itself_anew_to_each_agent():
     async with running(own_token=lambda: uuid4().hex) as server:
         hellos = [await (await Socket.open(server.port)).until("hello") for _ in range(2)]
 
@@ -286,7 +289,7 @@ async def test_it_says_goodbye_and_frees_its_port():
 
 
 @in_a_loop
-async def test_it_moves_along_its_range():
+async def test_r2_it_moves_along_its_range():
     async with running() as taken:
         with pytest.raises(NoFreePort):
             async with running(first_port=taken.port, last_port=taken.port):
@@ -295,7 +298,7 @@ async def test_it_moves_along_its_range():
             assert other.port > taken.port
 
 
-def test_its_ports_are_those_of_the_specification():
+def test_r2_r3_its_ports_are_those_of_the_specification():
     settings = BridgeSettings()
 
     assert (settings.first_port, settings.last_port) == (4475, 4575)
@@ -325,3 +328,20 @@ def test_settings_come_from_the_environment_and_options_go_before():
 def test_settings_that_cannot_be_are_refused(wrong):
     with pytest.raises(BadSetting):
         BridgeSettings(**wrong)
+
+
+def test_every_setting_is_in_the_documentation_with_its_default():
+    page = (Path(__file__).resolve().parents[2] / "docs" / "bridge.md").read_text()
+    fields = [*dataclasses.fields(BridgeSettings), *dataclasses.fields(HubSettings)]
+    # The one follows from whether somebody checks tokens, the other is no choice.
+    rows = {f.name.upper(): f.default for f in fields if f.name not in ("auth_required", "bridge_version")}
+
+    missing = [row for name, value in rows.items() if (row := f"| `BRIDGE_{name}` | {_shown(value)} |") not in page]
+
+    assert missing == [] and page.count("\n| `BRIDGE_") == len(rows)
+
+
+def _shown(value):
+    if isinstance(value, bool):
+        return int(value)
+    return f"{value:.10g}" if isinstance(value, float) else value or "none"

@@ -60,7 +60,7 @@ def test_it_ends_cleanly(number):
     scenario()
 
 
-def test_it_takes_the_next_free_port():
+def test_r2_it_takes_the_next_free_port():
     first = free_port()
     environment = {"BRIDGE_FIRST_PORT": str(first), "BRIDGE_LAST_PORT": str(first + 50)}
     with process(**environment) as one, process(**environment) as two:
@@ -79,8 +79,9 @@ def test_it_says_that_no_port_is_free():
 @pytest.mark.parametrize(
     ("options", "environment", "why"),
     [
-        ((), {"BRIDGE_MAX_SOCKETS": "many"}, "BRIDGE_MAX_SOCKETS must be a number"),
+        ((), {"BRIDGE_MAX_SOCKETS": "many"}, "BRIDGE_MAX_SOCKETS must be a number from 0"),
         ((), {"BRIDGE_ANNOUNCE_LOST_CREATORS": "perhaps"}, "must be 1 or 0"),
+        ((), {"BRIDGE_FIND_TIMEOUT": "nan"}, "must be a number from 0"),
         ((), {"BRIDGE_FIRST_PORT": "9000"}, "no range"),
         (("--port", "70000"), {}, "no range"),
         (("--public-keys", "/nowhere"), {}, "cannot be read"),
@@ -101,7 +102,7 @@ def test_it_needs_no_django():
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).stdout == "[]\n"
 
 
-def test_it_listens_on_this_machine_only():
+def test_r1_it_listens_on_this_machine_only():
     with process("--port", "0") as started:
         port = port_of(started)
         listening = [

@@ -123,7 +123,7 @@ def test_it_refuses_an_algorithm_that_is_not_the_keys(check, clock):
     assert check(token(clock, key=KEYS["EdDSA"], algorithm="EdDSA")) is None
 
 
-@pytest.mark.parametrize("sub", [str(uuid4()), "alice", "", 7, ["x"], None, "../" + SUB])
+@pytest.mark.parametrize("sub", ["3d0f3c0e-7f0a-4f59-9d5b-6f1d8f1f3f10", "alice", "", 7, ["x"], None, "../" + SUB])
 def test_it_refuses_a_sub_that_it_has_no_key_for(sub, check, clock):
     claims = {"sub": sub, "iat": iso(clock.at)}
     if sub is None:
@@ -296,13 +296,11 @@ def test_a_path_that_is_not_there_is_refused(tmp_path):
 def test_the_bridge_signs_a_new_token_for_each_hello(algorithm, tmp_path):
     path = tmp_path / f"{SUB}.pem"
     path.write_bytes(private_pem(KEYS[algorithm]))
+    check = TokenCheck({SUB: KEYS[algorithm].public_key()}, AGE)
     sign = signer(path)
 
-    first, second = sign(), sign()
-
-    check = TokenCheck({SUB: KEYS[algorithm].public_key()}, AGE)
     with ThreadPoolExecutor(1) as thread:
-        assert [thread.submit(asyncio.run, check(each)).result() for each in (first, second)] == [SUB, SUB]
+        assert [thread.submit(asyncio.run, check(sign())).result() for _ in range(2)] == [SUB, SUB]
 
 
 def test_the_bridges_key_is_named_by_its_uuid(tmp_path):

@@ -4,6 +4,7 @@ import asyncio
 import json
 import struct
 from contextlib import suppress
+from random import Random
 
 import pytest
 
@@ -25,6 +26,7 @@ from bridge.tests.sockets import (
     private_broadcast,
     running,
     until,
+    upgrade_request,
 )
 
 KB = 1024
@@ -234,7 +236,7 @@ async def test_a_deep_context_reaches_no_other_agent():
 
 
 @in_a_loop
-async def test_a_source_cannot_be_forged():
+async def test_r35_a_source_cannot_be_forged():
     async with running() as server:
         one, two = await Agent.join(server.port, "A"), await Agent.join(server.port, "B")
         forged = broadcast(one, 1)
@@ -245,7 +247,7 @@ async def test_a_source_cannot_be_forged():
 
 
 @in_a_loop
-async def test_nobody_answers_for_another():
+async def test_r40_nobody_answers_for_another():
     """An answer counts only from whom was asked; a third agent that knows the uuid gets nowhere."""
     async with running() as server:
         asker, asked, third = [await Agent.join(server.port, name) for name in ("Asker", "Asked", "Third")]
@@ -406,9 +408,12 @@ async def test_nothing_is_read_of_a_socket_that_is_closed():
     async with running() as server:
         watcher = await watch(server)
         bad = await Agent.join(server.port, "Bad")
+        at_once = []
+        bad.raw, raw = at_once.append, bad.raw
         bad.frame(BINARY, b"x")
-        for number in range(100):
+        for number in range(10):
             bad.send(broadcast(bad, number))
+        raw(b"".join(at_once))
 
         while (message := await watcher.message())["type"] != "connectedAgentsUpdate" or "removeAgent" not in message[
             "payload"
@@ -483,3 +488,34 @@ async def test_a_mistake_of_ours_costs_only_the_agent_that_met_it(monkeypatch, c
         assert await leaves(watcher) == "Bad"
         await still_relays(server)
     assert "KeyError" in caplog.text and "hush" not in caplog.text
+
+
+@in_a_loop
+async def test_random_damage_harms_nobody(caplog):
+    """Upgrades, frames and messages with a few bytes changed; the seed is fixed so that a failure comes again."""
+    random = Random(4)
+    async with running() as server:
+        watcher = await watch(server)
+        samples = [json.dumps(each).encode() for each in (broadcast(watcher, 1), open_request(watcher, "One", "r"))]
+
+        def damaged(text):
+            text = bytearray(text)
+            for _ in range(random.randrange(3)):
+                text[random.randrange(len(text))] = random.randrange(256)
+            return bytes(text)
+
+        for _ in range(150):
+            bad = await Socket.connect(server.port)
+            with suppress(ConnectionError):
+                bad.raw(damaged(upgrade_request(server.port, {})))
+                for text in (json.dumps(handshake("Bad")).encode(), *random.choices(samples, k=5)):
+                    opcode = random.choice([TEXT] * 20 + list(range(16)))
+                    bad.frame(opcode, damaged(text), fin=random.random() < 0.9, masked=random.random() < 0.98)
+                await bad.writer.drain()
+            await asyncio.sleep(0)
+            bad.abort()
+
+        await until(lambda: server.snapshot().open_sockets == 1)
+        watcher.send(broadcast(watcher, 1))
+        await still_relays(server)
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]

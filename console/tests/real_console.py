@@ -90,7 +90,7 @@ class RealConsole:
     def all_parts(self) -> dict[str, int] | None:
         """As `parts`, once all of them run."""
         parts = self.parts()
-        return parts if {"redis", "worker", "beat", "web"} <= set(parts) else None
+        return parts if {"redis", "worker", "beat", "web", "bridge"} <= set(parts) else None
 
     def parts(self) -> dict[str, int]:
         """Name and pid of each part, as `up` has noted them."""

@@ -20,6 +20,10 @@ from apikeys import throttling
 from apikeys.rights import Right
 from apikeys.scopes import all_scopes
 from apikeys.tests.factory import bearer, make_key
+from audit.actors import Actor
+from audit.exports import making
+from audit.exports.models import Export
+from audit.exports.services import request_export
 from bridge.tests.fake import FakeServer, agent, app, channel, make_bridge
 from console.api_docs import description
 from console.tests.factory import make_person, signed_in
@@ -94,6 +98,7 @@ def some_things() -> dict[str, dict]:
     bridge = make_bridge(server=FakeServer(agent("agent-A"), agent("agent-B"), channels=[prices]))
     first, second, _, trader = AgentSession.objects.filter(source=bridge).order_by("part_of", "agent_id")
     unsent = make_disconnection(second)
+    ready, waiting = make_export(), make_export(make=False)
     return {
         "agent_status_of_direction": {"direction": "send"},
         "agent_disconnection": {"body": {"sessionId": "v2", "endpoint": row["endpoint"]}},
@@ -111,8 +116,21 @@ def some_things() -> dict[str, dict]:
         "desktop_agents": {"pk": bridge.pk},
         "private_channel": {"pk": bridge.pk, "key": trader.part_of},
         "bridge_disconnect": {"body": {"session": first.pk, **body}},
+        "audit_export": {"pk": str(ready.pk)},
+        "audit_export_file": {"pk": str(ready.pk)},
+        "end_audit_export": {"pk": str(waiting.pk)},
+        "mark_reviewed": {"body": {"events": [1], "note": "seen"}},
+        "make_audit_export": {"body": {"query": "", "format": "csv"}},
         "cancel_bridge_disconnection": {"pk": str(unsent.pk), "id": str(unsent.pk)},
     }
+
+
+def make_export(*, make: bool = True) -> Export:
+    reader = Actor("person", "4711", "bob", frozenset({Right.AUDIT_GET}))
+    export = request_export(query="", format="csv", actor=reader)
+    if make:
+        making.make(export.pk)
+    return export
 
 
 def with_examples(examples: dict[str, dict]) -> dict:
@@ -149,9 +167,12 @@ def test_schemathesis_finds_nothing_on_a_live_console(committed_db, tmp_path: Pa
     scopes = [scope.name for scope in all_scopes() if scope.name != Right.APIKEY_MANAGE]
     key, text = make_key("all but manage keys", *scopes, owner=kate, requests_per_minute=60_000)
     examples["api_key"] = {"id": key.pk}
+    Export.objects.update(actor_kind="API key", actor_id=key.pk)
     (tmp_path / "schema.json").write_text(json.dumps(with_examples(examples)))
     (tmp_path / "schemathesis.toml").write_text(CONFIG)
-    with serving() as url, patch("agents.services.nudge"):
+    # It tries each operation with bad keys too, which are many by now.
+    many = patch.multiple("apikeys.refusals", MOST_OF_ADDRESS=10_000, MOST_OF_ALL=10_000)
+    with serving() as url, patch("agents.services.nudge"), patch("audit.nudging.nudge"), many:
         command = [sys.executable, "-m", "schemathesis.cli", "run", "schema.json", "--url", url]
         command += ["-H", f"Authorization: Bearer {text}", "--report", "ndjson", "--report-ndjson-path", "run.ndjson"]
         command += ["--phases", "examples,coverage,fuzzing", "--max-failures", "20", "--continue-on-failure"]

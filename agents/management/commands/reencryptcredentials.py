@@ -4,6 +4,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from agents.sources import reencrypt_credentials
 from apikeys.actors import command_line_actor
+from audit.streams.services import reseal_secrets
 
 
 class Command(BaseCommand):
@@ -12,6 +13,12 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         done, unreadable = reencrypt_credentials(actor=command_line_actor())
         self.stdout.write(f"{done} credential{'s' if done != 1 else ''} encrypted with the newest key.")
-        if unreadable:
-            sources = ", ".join(sorted({error.source_name for error in unreadable}))
-            raise CommandError(f"Left as they are, since no key decrypts them: credentials of {sources}.")
+        of_sinks, unreadable_sinks = reseal_secrets(actor=command_line_actor())
+        if of_sinks:
+            self.stdout.write(
+                f"{of_sinks} secret{'s' if of_sinks != 1 else ''} of sinks encrypted with the newest key."
+            )
+        left = sorted({f"credentials of {error.source_name}" for error in unreadable})
+        left += [f"the secret of the sink {name}" for name in unreadable_sinks]
+        if left:
+            raise CommandError(f"Left as they are, since no key decrypts them: {', '.join(left)}.")

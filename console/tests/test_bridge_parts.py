@@ -26,8 +26,6 @@ from bridge.protocol.effects import Event as Happened
 from bridge.protocol.effects import Note
 from bridge.running import server_settings
 from bridge.tests.fake import make_bridge
-from console.supervision import bridge as part
-from console.supervision.demo import make_demo_source
 
 pytestmark = pytest.mark.django_db
 
@@ -274,43 +272,3 @@ def test_reading_a_bridge_is_left_to_its_process(source):
         call_command("syncsource", "desk")
     source.refresh_from_db()
     assert source.failure == ""
-
-
-# --- up ----------------------------------------------------------------------------------------------------------
-
-
-def test_up_runs_the_bridge_of_the_usual_name():
-    assert part.bridge_process()[-3:] == ["runbridge", "--name", "bridge"]
-
-
-def test_up_leaves_a_paused_bridge_alone(source):
-    made = the_bridge(DEFAULT_NAME, actor=command_line_actor())
-    Source.objects.filter(pk=made.pk).update(paused_at=made.created_at)
-
-    assert part.bridge_process() is None
-
-
-def test_up_starts_none_where_every_port_is_taken():
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        made = the_bridge(DEFAULT_NAME, actor=command_line_actor())
-        BridgeSource.objects.filter(pk=made.pk).update(first_port=port, last_port=port)
-
-        assert part.bridge_process() is None
-
-
-def test_up_sees_whether_it_listens():
-    tenure = take(the_bridge(DEFAULT_NAME, actor=command_line_actor()))
-    assert part.bridge_port() is None
-    tenure.begin(4475)
-
-    assert part.bridge_port() == 4475
-    before = part.bridge_beat()
-    tenure.beat()
-    assert part.bridge_beat() > before
-
-
-def test_a_bridge_does_not_keep_the_demo_away(source, settings, tmp_path):
-    settings.CONSOLE_DATA_DIR = tmp_path
-
-    assert make_demo_source()

@@ -1,5 +1,6 @@
 """The bridge with the console as a real process, with real agents: it does what is asked, and survives a bad day."""
 
+import socket
 import time
 from datetime import timedelta
 from uuid import uuid4
@@ -22,7 +23,6 @@ from audit.models import Event
 from bridge.adding import add_bridge
 from bridge.models import BridgeProcess, BridgeSource
 from bridge.tests.live_agents import live_agents
-from console.tests.real_console import free_port
 
 SHORT = {
     "CONSOLE_BRIDGE_LOOK_SECONDS": "0.1",
@@ -39,6 +39,12 @@ def nursery():
     nursery = Nursery()
     yield nursery
     nursery.end()
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 class Bridge:
