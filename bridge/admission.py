@@ -28,6 +28,8 @@ type Verify = Callable[[str], Awaitable[str | None]]
 ADDRESS = "127.0.0.1"
 _ENDPOINT = "bridge: handshake"
 _PREFIX = "ac_"
+#: Seconds that a JWT is good for.
+_JWT_AGE = 60.0
 _PRINCIPAL = re.compile(r"API key \d+: ")
 #: Keys that are looked up at once: a storm of handshakes waits here, and not for the loop.
 _THREADS = ThreadPoolExecutor(2, thread_name_prefix="handshake")
@@ -48,10 +50,6 @@ def verifier(bridge: BridgeSource) -> Verify | None:
         return await check_jwt(token) if check_jwt else None
 
     return verify
-
-
-#: Seconds that a JWT is good for.
-_JWT_AGE = 60.0
 
 
 def _holder_of(token: str, source: Source) -> str | None:

@@ -12,13 +12,13 @@ from agents.models import AgentSession
 from audit.harmless import harmless
 from bridge.channels import Channel
 
-WIDTH = 320
-_BOX, _HEIGHT, _PITCH, _TOP = 122, 38, 48, 26
+WIDTH = 288
+_BOX, _HEIGHT, _PITCH, _TOP = 112, 38, 48, 26
 _LEFT_EDGE, _RIGHT_EDGE = _BOX + 1, WIDTH - _BOX - 1
 #: Boxes of each side that a drawing can hold and still be read.
 MOST = 14
 #: Letters, the wide ones counted twice, that fit into a box.
-_LETTERS = 14
+_LETTERS = 13
 
 
 @dataclass(frozen=True)

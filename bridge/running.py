@@ -6,7 +6,6 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 
 from django.conf import settings
 from django.db import DatabaseError, connection
@@ -71,7 +70,6 @@ def server_settings(bridge: BridgeSource, port: int | None) -> BridgeSettings:
     return BridgeSettings(
         first_port=port or bridge.first_port,
         last_port=port or bridge.last_port,
-        public_keys=Path(bridge.public_keys) if bridge.public_keys else None,
         allowed_origins=frozenset(bridge.allowed_origins.split()),
     )
 

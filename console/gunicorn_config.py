@@ -1,5 +1,7 @@
 """How gunicorn serves the console: `gunicorn -c console/gunicorn_config.py console.wsgi` (docs/operating.md)."""
 
+from typing import Any
+
 from console import settings
 
 bind = f"127.0.0.1:{settings.CONSOLE_PORT}"
@@ -14,3 +16,15 @@ keepalive = 15
 control_socket_disable = True
 loglevel = "warning"
 logconfig_dict = settings.LOGGING
+
+
+def when_ready(server: Any) -> None:
+    from console.presence import note_start
+
+    note_start("web")
+
+
+def on_exit(server: Any) -> None:
+    from console.presence import note_stop
+
+    note_stop("web")

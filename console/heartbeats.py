@@ -7,9 +7,12 @@ Celery's own ping are all there then. So each worker sends itself a small task o
 
 from datetime import datetime, timedelta
 
+from django.conf import settings
+from django.db import transaction
 from django.utils import timezone
 
 from console.models import Heartbeat
+from console.presence import note_loss, note_silence
 
 BEAT = "beat"
 WORKER = "worker "
@@ -23,8 +26,14 @@ def worker(hostname: str) -> str:
 
 
 def write(name: str) -> None:
-    row = Heartbeat(name=name, at=timezone.now())
-    Heartbeat.objects.bulk_create([row], update_conflicts=True, unique_fields=["name"], update_fields=["at"])
+    """Also puts on record that it was silent, where it was for long."""
+    at = timezone.now()
+    with transaction.atomic():
+        before = Heartbeat.objects.select_for_update().filter(name=name).first()
+        row = Heartbeat(name=name, at=at)
+        Heartbeat.objects.bulk_create([row], update_conflicts=True, unique_fields=["name"], update_fields=["at"])
+        if before and at - before.at > settings.CONSOLE_HEARTBEAT_SILENCE:
+            note_silence(name, since=before.at, until=at)
 
 
 def last(name: str) -> datetime | None:
@@ -39,5 +48,9 @@ def of_workers() -> list[tuple[str, datetime]]:
     return list(Heartbeat.objects.filter(name__startswith=WORKER).order_by("name").values_list("name", "at"))
 
 
+@transaction.atomic
 def forget_old() -> None:
-    Heartbeat.objects.filter(at__lt=timezone.now() - FORGET_AFTER).delete()
+    """Those that have not come back; beat is not among them, which calls this."""
+    for lost in Heartbeat.objects.select_for_update().filter(at__lt=timezone.now() - FORGET_AFTER).order_by("name"):
+        note_loss(lost.name, since=lost.at)
+        lost.delete()

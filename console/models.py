@@ -1,10 +1,22 @@
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
-from django.contrib.auth.models import AbstractUser
-from django.db import models
+from django.contrib.auth.models import AbstractUser, UserManager
+from django.db import models, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Lower
+
+
+class PersonManager(UserManager["User"]):
+    def create_superuser(self, *args: Any, **values: Any) -> "User":
+        """What `manage.py createsuperuser` calls, and nothing else does: an Administrator, and the event of it."""
+        from console.people.services import record_administrator
+
+        with transaction.atomic():
+            person = super().create_superuser(*args, **values)
+            record_administrator(person)
+        return person
 
 
 class User(AbstractUser):
@@ -13,6 +25,8 @@ class User(AbstractUser):
     time_zone = models.CharField(max_length=64, default="UTC")
     # Part of what each sign-in is checked against on every request: one more ends them all at once.
     sign_in_epoch = models.PositiveIntegerField(default=0, editable=False)
+
+    objects = PersonManager()  # type: ignore[misc]
 
     class Meta(AbstractUser.Meta):
         constraints = [

@@ -198,6 +198,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 2_000
 
 INSTALLED_APPS = [
+    "console",  # First: some commands of Django's are better here.
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -213,7 +214,6 @@ INSTALLED_APPS = [
     "agents",
     "agents.webconnect",
     "bridge",
-    "console",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",

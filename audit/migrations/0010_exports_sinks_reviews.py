@@ -148,7 +148,7 @@ class Migration(migrations.Migration):
                 (
                     "kind",
                     models.CharField(
-                        choices=[("https", "HTTPS"), ("syslog", "Syslog (RFC 5424 over TCP or TLS)"), ("file", "File")],
+                        choices=[("https", "HTTPS"), ("syslog", "Syslog"), ("file", "File")],
                         editable=False,
                         max_length=10,
                     ),

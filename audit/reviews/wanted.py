@@ -64,6 +64,12 @@ GROUPS = (
 )
 
 
+def groups_table() -> str:
+    """The table of docs/audit.md; a test compares the two."""
+    rows = [f"| {group.title} | {' '.join(f'`{action}`' for action in group.actions)} |" for group in GROUPS]
+    return "\n".join(["| tab | actions |", "|---|---|", *rows])
+
+
 def group_named(name: str) -> Group | None:
     return next((group for group in GROUPS if group.name == name), None)
 

@@ -41,7 +41,7 @@ class Sink(models.Model):
 
     class Kind(models.TextChoices):
         HTTPS = "https", "HTTPS"
-        SYSLOG = "syslog", "Syslog (RFC 5424 over TCP or TLS)"
+        SYSLOG = "syslog", "Syslog"
         FILE = "file", "File"
 
     class Format(models.TextChoices):

@@ -13,7 +13,6 @@ from audit.actors import CONSOLE
 from audit.checks import chain_state, check_all, check_if_due, check_new
 from audit.models import Check, Event
 from audit.tests.make import ALICE, commit_events
-from console import attention
 
 pytestmark = pytest.mark.django_db
 
@@ -92,15 +91,6 @@ def test_an_unsound_chain_stays_so_until_a_check_of_all_of_it_says_otherwise(cha
     run("UPDATE audit_event SET actor_label = 'alice' WHERE sequence = 4")
     check_all(actor=CONSOLE)
     assert chain_state().flaw is None
-
-
-def test_an_unsound_chain_is_loud(changed, client):
-    check_all(actor=CONSOLE)
-
-    assert "The audit log does not hold." in [item.title for item in attention.of_the_console()]
-    ready = client.get("/readyz")
-    assert ready.status_code == 503
-    assert ready.json()["wrong"]["audit"] == "The audit log does not hold."
 
 
 def test_the_command_leaves_a_row_too(changed):

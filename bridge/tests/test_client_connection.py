@@ -394,6 +394,26 @@ def test_r53_bridge_that_never_answers_is_left_and_looked_for_again():
     assert effects.Unbridged("the bridge does not answer") in net["A"].changes
 
 
+def test_r53_bridge_that_answers_now_and_then_is_not_left():
+    net = Network("A", "B")
+    t = net["A"].app("T")
+    received = net.hub.received
+
+    def ask() -> None:
+        net["A"].ask(lambda call, at: t.core.find_intent(call, t.identifier, "X", None, None, at))
+        net.pass_time(3)
+
+    for _ in range(3):
+        net.hub.received = lambda conn, raw, at: []
+        ask()
+        ask()
+        net.hub.received = received
+        ask()
+
+    assert net["A"].core.connection.is_bridged
+    assert not any(isinstance(change, effects.Unbridged) for change in net["A"].changes)
+
+
 @pytest.mark.parametrize("version", ["2.1", "2.2", "3.0"])
 def test_every_version_speaks_with_every_other(version):
     net = Network("A", fdc3_version=version)

@@ -349,6 +349,21 @@ def test_r83_second_handler_of_an_app_hears_of_them_and_the_first_not_again(net)
     assert [listener for listener, _ in t.agent.heard] == [first, second]
 
 
+def test_r83_app_that_asks_again_is_told_again_and_once(net):
+    t, k = net["A"].app("T"), net["B"].app("K")
+    channel = a_channel(k, t)
+    k.listen(channel, "x")
+    (listener,) = t.on(channel, "addContextListener")
+    t.unsubscribe(channel, listener)
+    net.journal.clear()
+
+    t.on(channel, "addContextListener")
+    assert heard_by(net, "T") == ["addContextListener x of K@B"]
+    t.on(channel, "unsubscribe")
+    net["B"].drop()
+    assert heard_by(net, "T")[1:] == ["unsubscribe x of K@B"]
+
+
 def test_r88_several_listeners_of_one_type_are_counted(net):
     t, k = net["A"].app("T"), net["B"].app("K")
     channel = a_channel(k, t)
@@ -406,7 +421,10 @@ def test_r72_repeats_keep_source_and_time_and_have_an_id_of_their_own(net):
     w.listen(channel)
     net.wire.clear()
 
+    net.is_slow = True
     t.broadcast(channel, "x")
+    net.at += 5
+    net.arrive(None)
 
     said, told, repeated, reached = (each["meta"] for each in net.wire)
     assert told["source"] == repeated["source"] == reached["source"] == {**said["source"], "desktopAgent": "A"}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bridge.tests.sockets import Agent, Socket, in_a_loop, running, until
+from bridge.tests.sockets import PATIENCE, Agent, Socket, in_a_loop, running, until
 
 SITE = "https://app.example"
 
@@ -130,7 +130,7 @@ async def test_it_ends_a_connection_that_says_nothing():
 
 @in_a_loop
 async def test_it_takes_so_many_connections_and_no_more():
-    async with running(max_sockets=3) as server:
+    async with running(max_sockets=3, upgrade_within=10 * PATIENCE) as server:
         agents = [await Agent.join(server.port, name) for name in "ABC"]
 
         fourth = await Socket.connect(server.port)

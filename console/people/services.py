@@ -7,7 +7,7 @@ from django.contrib.auth.hashers import make_password
 from django.db import IntegrityError, transaction
 from django.db.models import F
 
-from apikeys.actors import person_actor
+from apikeys.actors import command_line_actor, person_actor
 from apikeys.rights import ADMINISTRATOR
 from audit import services as audit
 from audit.actions import Action
@@ -38,6 +38,13 @@ def _add_person(username: str, email: str, roles: Collection[str], actor: Actor,
     give_roles(person, roles)
     audit.record(Action.PERSON_ADDED, actor=actor, target=person_target(person), email=email, roles=roles_of(person))
     return person, make_person_link(person, actor=actor, at=at)
+
+
+def record_administrator(person: User) -> None:
+    """That somebody was made an Administrator on the command line."""
+    actor = command_line_actor()
+    roles = roles_of(person)
+    audit.record(Action.PERSON_ADDED, actor=actor, target=person_target(person), email=person.email, roles=roles)
 
 
 @transaction.atomic(durable=True)
@@ -95,6 +102,20 @@ def end_sign_ins(*, person: User, actor: Actor) -> None:
     User.objects.filter(pk=person.pk).update(sign_in_epoch=F("sign_in_epoch") + 1)
     person.refresh_from_db(fields=["sign_in_epoch"])
     audit.record(Action.PERSON_SIGNED_OUT, actor=actor, target=person_target(person), everywhere=True)
+
+
+def set_password(*, person: User, password: str, actor: Actor) -> None:
+    """By the command line, for somebody who can't sign in. Ends all their sign-ins and links."""
+    # The slow hash is made before the transaction: nobody else can write while one is open on SQLite.
+    _set_password(person, make_password(password), actor)
+
+
+@transaction.atomic(durable=True)
+def _set_password(person: User, password: str, actor: Actor) -> None:
+    person = locked_person(person, actor)
+    User.objects.filter(pk=person.pk).update(password=password)
+    end_links_of(person)
+    audit.record(Action.PERSON_PASSWORD_CHANGED, actor=actor, target=person_target(person))
 
 
 def _change(person: User, values: dict[str, str], actor: Actor) -> None:

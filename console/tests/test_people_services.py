@@ -3,8 +3,12 @@
 import os
 import subprocess
 import sys
+from datetime import timedelta
+from io import StringIO
+from unittest import mock
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.test import TestCase
 from django.utils.timezone import now
 
@@ -134,3 +138,42 @@ def test_tries_in_two_processes_count_together(committed_db):
         answers += done.stdout.split() or [done.stderr]
 
     assert answers == ["200", "200", "200", "200", "200", "429"]
+
+
+class CommandLineTests(TestCase):
+    """Django's own commands write events here."""
+
+    def test_createsuperuser_makes_an_administrator_and_an_event(self):
+        with mock.patch.dict(os.environ, {"DJANGO_SUPERUSER_PASSWORD": PASSWORD}):
+            call_command("createsuperuser", username="dora", email="dora@example.org", interactive=False, verbosity=0)
+
+        event = Event.objects.get()
+        self.assertEqual((event.action, event.target_label), ("person.added", "dora"))
+        self.assertEqual(event.details, {"email": "dora@example.org", "roles": ["Administrator"]})
+        self.assertEqual(event.actor_kind, "command line")
+
+    def test_changepassword_ends_open_links_and_makes_an_event(self):
+        person = make_person("dora", "Operator")
+        OneTimeLink.objects.create(
+            purpose="password", person=person, digest="x", made_at=now(), expires_at=now() + timedelta(hours=1)
+        )
+        with mock.patch("getpass.getpass", side_effect=["other", "another", "short", "short", *["a new one 1!"] * 2]):
+            call_command("changepassword", "dora", stdout=StringIO(), stderr=StringIO())
+
+        person.refresh_from_db()
+        self.assertTrue(person.check_password("a new one 1!"))
+        self.assertFalse(OneTimeLink.objects.exists())
+        event = Event.objects.latest("sequence")
+        self.assertEqual((event.action, event.target_label), ("person.password_changed", "dora"))
+        self.assertEqual(event.actor_kind, "command line")
+
+    def test_changepassword_gives_up_after_three_tries(self):
+        make_person("dora", "Operator")
+
+        with (
+            mock.patch("getpass.getpass", side_effect=["one", "other"] * 3),
+            self.assertRaisesRegex(CommandError, "Given up after 3 tries"),
+        ):
+            call_command("changepassword", "dora", stderr=StringIO())
+        with self.assertRaisesRegex(CommandError, "no person named nobody"):
+            call_command("changepassword", "nobody")
