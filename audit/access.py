@@ -20,7 +20,7 @@ MANAGE = "audit:manage"
 _ONLY = {
     READ: "Only Auditors and Administrators may read the audit log.",
     REVIEW: "Only Auditors and Administrators may review events.",
-    MANAGE: "Only Administrators may say where the audit log goes.",
+    MANAGE: "Only Administrators may say where the audit log goes and how long it is kept.",
 }
 
 

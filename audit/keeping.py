@@ -33,7 +33,7 @@ from audit.checks import standing_flaw
 from audit.clock import database_now
 from audit.keys import trusted_keys
 from audit.lines import Writer
-from audit.models import Checkpoint, Cut, Keeping
+from audit.models import Checkpoint, Cut, Event, Keeping
 from audit.search.index import forget_before
 from audit.services import record
 from audit.signing import signed
@@ -83,12 +83,20 @@ def release(*, actor: Actor) -> None:
 def apply_if_due(at: datetime) -> None:
     """Finish what a crash left, and once in a while archive, cut and remove what is too old."""
     last = newest_cut()
-    if last is None or at >= last.at + settings.CONSOLE_AUDIT_CUT_EVERY:
-        apply()
-    elif _uncollected(last):
+    if last and _uncollected(last):
         with _alone() as ours:
             if ours:
                 remove(last)
+    elif _is_due(last, at):
+        apply()
+
+
+def _is_due(last: Cut | None, at: datetime) -> bool:
+    keeping = Keeping.objects.get()
+    if keeping.days is None or keeping.held_at or (last and at < last.at + settings.CONSOLE_AUDIT_CUT_EVERY):
+        return False
+    oldest = Event.objects.order_by("sequence").values_list("at", flat=True).first()
+    return oldest is not None and oldest < at - timedelta(days=keeping.days)
 
 
 def apply() -> int:

@@ -41,6 +41,40 @@ raise SystemExit(any(os.waitpid(child, 0)[1] for child in children))
 """
 
 
+# Each child says what it has committed; the parent kills it after a number that nobody knows beforehand, in whatever it
+# does then, and prints what was said.
+KILLED = f"""
+import os
+import random
+import signal
+import django
+django.setup()
+from audit.tests.make import commit_events
+
+said, say = os.pipe()
+children = {{}}
+for writer in range({WRITERS}):
+    child = os.fork()
+    if child == 0:
+        number = 0
+        while True:
+            number += 1
+            commit_events(random.choice([1, 1, 5]), data={{"writer": writer, "number": number}})
+            os.write(say, f"{{writer}} {{number}}\\n".encode())
+    children[writer] = (child, random.randint(3, 15))
+os.close(say)
+with os.fdopen(said) as lines:
+    for line in lines:
+        print(line, end="")
+        writer, number = map(int, line.split())
+        child, last = children[writer]
+        if number == last:
+            os.kill(child, signal.SIGKILL)
+for child, _ in children.values():
+    os.waitpid(child, 0)
+"""
+
+
 def test_it_raises_outside_a_transaction(committed_db):
     with pytest.raises(TransactionManagementError):
         record(Action.SOURCE_PAUSED, actor=ALICE, target=SESSION)
@@ -86,6 +120,22 @@ def test_eight_processes_append_at_once(committed_db):
     verdict = verify()
     assert verdict.flaw is None
     assert verdict.count == WRITERS * 20
+
+
+def test_eight_processes_that_are_killed_lose_nothing_that_was_committed(committed_db):
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED], env=committed_db.env, check=True, capture_output=True, text=True, timeout=120
+    )
+
+    verdict = verify()
+    assert verdict.flaw is None
+    assert verdict.count == Event.objects.count() == Head.objects.get().sequence
+    held = {(event.details["writer"], event.details["number"]) for event in Event.objects.all()}
+    committed = {tuple(map(int, line.split())) for line in killed.stdout.splitlines()}
+    assert len({writer for writer, _ in committed}) == WRITERS
+    assert committed <= held
+    commit_events()
+    assert verify().flaw is None
 
 
 def test_two_events_can_not_follow_the_same_one(committed_db):

@@ -41,6 +41,10 @@ UNWATCHED = {
 ALLOWED = {
     "apikeys.checking._note_use": "counts of use",
     "apikeys.expiry._send": "that a warning was sent; the warning itself is an event",
+    "audit.checks.ask": "the check that follows is an event",
+    "audit.checks._check_as_asked": "takes that back",
+    "audit.keeping._alone": "who archives at the moment",
+    "audit.keeping.apply": "who archives at the moment",
     "console.people.roles.give_roles": "a part of services, which tests also call alone to make people",
 }
 
