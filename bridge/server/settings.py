@@ -47,6 +47,8 @@ class BridgeSettings:
             value = getattr(self, field.name)
             if isinstance(value, int | float) and not 0 <= value <= LARGEST:
                 raise BadSetting(f"{field.name} must not be {value}")
+            if isinstance(value, float) and not value:
+                raise BadSetting(f"{field.name} must be more than 0")
         if self.first_port > self.last_port or self.last_port > 65535:
             raise BadSetting(f"ports {self.first_port} to {self.last_port} are no range")
         if self.pong_within > self.ping_after:
