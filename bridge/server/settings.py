@@ -33,7 +33,7 @@ class BridgeSettings:
     max_queue_bytes: int = 4 * 1024 * 1024
     max_sockets: int = 256
     #: Of those, how many may still be on their way to a handshake.
-    max_joining: int = 64
+    max_joining: int = 128
     #: Seconds for the upgrade request, for checking a token, and for the other side of a close.
     upgrade_within: float = 5.0
     verify_within: float = 5.0
