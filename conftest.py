@@ -25,6 +25,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test import TestCase, TransactionTestCase, override_settings
 from django.test.utils import setup_databases, teardown_databases
 
+from audit.tests.unrecorded import Watch
+
 FLUSHING = {"transactional_db", "django_db_reset_sequences", "django_db_serialized_rollback", "live_server"}
 
 
@@ -68,6 +70,23 @@ def nothing_remembered_of_keys() -> Iterator[None]:
             timer.cancel()
         for counted in (use._timers, use._requests, use._refused):
             counted.clear()
+
+
+@pytest.fixture(autouse=True)
+def nothing_changes_without_an_event(request) -> Iterator[None]:
+    """Whatever a test has the console do: each of its transactions that changes something holds an event."""
+    if not (
+        request.node.get_closest_marker("django_db") or issubclass(getattr(request, "cls", None) or object, TestCase)
+    ):
+        yield
+        return
+    watch = Watch()
+    with connections["default"].execute_wrapper(watch):
+        yield
+    forgotten = {
+        each for each in watch.found if not each.startswith("console.made_up.")
+    }  # audit/tests/test_unrecorded.py
+    assert not forgotten, "\n".join(sorted(forgotten))
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from bridge.protocol.effects import Event
+from bridge.protocol.effects import Event, Note
 from bridge.protocol.settings import HubSettings
 from bridge.server.server import NoFreePort
 from bridge.server.settings import BadSetting, BridgeSettings, from_environment
@@ -268,6 +268,7 @@ async def test_no_agent_writes_a_line_of_the_log_of_its_own():
     try:
         async with running() as server:
             await Agent.join(server.port, "A\n2026-11-21 CRITICAL everything is lost")
+            server._note(Note(Event.DROPPED, "said by an agent\n2026-11-21 CRITICAL everything is lost"))
     finally:
         logger.removeHandler(handler)
 
@@ -282,8 +283,10 @@ async def test_it_says_goodbye_and_frees_its_port():
     async with running() as server:
         agents = [await Agent.join(server.port, name) for name in "ABC"]
         port = server.port
+        closing = asyncio.create_task(server.close())
 
-    assert [(await agent.ended()).code for agent in agents] == [1001] * 3
+        assert [(await agent.ended()).code for agent in agents] == [1001] * 3
+        await closing
     async with running(first_port=port, last_port=port) as again:
         assert again.port == port
 
