@@ -36,9 +36,11 @@ UNWATCHED = {
     "agents_contract": "the pacer's clock",
     "apikeys_idempotentrequest": "answers kept for repeated requests",
     "apikeys_dailyuse": "counts of use",
+    "bridge_bridgeprocess": "signs of life; starts and ends are events",
 }
 #: Functions that may change what they change without an event, and why.
 ALLOWED = {
+    "agents.credentials.store": "a part of services, which tests also call alone to make sources",
     "apikeys.checking._note_use": "counts of use",
     "apikeys.expiry._send": "that a warning was sent; the warning itself is an event",
     "audit.checks.ask": "the check that follows is an event",
