@@ -40,6 +40,7 @@ fix:
 	$(BIN)/python scripts/settings_table.py
 	$(BIN)/python scripts/error_table.py
 	$(BIN)/python scripts/rule_table.py
+	$(BIN)/python scripts/bridge_settings_table.py
 	-git ls-files -z -- '*.html' | xargs -0 $(BIN)/djade --target-version 6.1
 
 bench:

@@ -84,6 +84,7 @@ def change(
     `within` does more in the same transaction, with the keys of the rows that were changed.
     """
     by_pk = {row.pk: row for row in rows}
+    names = source_names(rows)
     changed: list[Disconnection] = []
     for pks in _batches(sorted(by_pk)):
         with transaction.atomic(durable=True):
@@ -92,9 +93,19 @@ def change(
             Disconnection.objects.filter(pk__in=locked).update(**columns)
             within(locked)
             done = [by_pk[pk] for pk in locked]
-            record_many([Entry(action, actor, row.target, row.operation_id, data(row)) for row in done])
+            record_many(
+                [
+                    Entry(action, actor, row.target, row.operation_id, {"source": names[row.source_id], **data(row)})
+                    for row in done
+                ]
+            )
         changed += done
     return changed
+
+
+def source_names(rows: Sequence[Disconnection]) -> dict[int, str]:
+    """The names of their sources, by key: each event says which one it is about, so that a search finds it."""
+    return dict(Source.objects.filter(pk__in={row.source_id for row in rows}).values_list("pk", "name"))
 
 
 def _batches[T](items: Sequence[T]) -> Iterable[Sequence[T]]:
@@ -309,7 +320,7 @@ def _share_connection(row: Disconnection, session: Columns) -> bool:
 def _annotate(row: Disconnection, action: Action, data: dict[str, Any], still: Q, **columns: Any) -> None:
     with transaction.atomic(durable=True):
         if Disconnection.objects.filter(still, pk=row.pk).update(**columns):
-            record_many([Entry(action, CONSOLE, row.target, row.operation_id, data)])
+            record_many([Entry(action, CONSOLE, row.target, row.operation_id, {"source": row.source.name, **data})])
 
 
 # --- Deadlines ---------------------------------------------------------------------------------------------------

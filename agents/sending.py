@@ -317,7 +317,13 @@ def claim(rows: list[Disconnection]) -> list[Disconnection]:
         insert_many(Attempt, [{"disconnection_id": row.pk, "number": row.tries, "begun_at": at} for row in claimed])
         record_many(
             [
-                Entry(Action.DISCONNECTION_SENT, CONSOLE, row.target, row.operation_id, {"attempt": row.tries})
+                Entry(
+                    Action.DISCONNECTION_SENT,
+                    CONSOLE,
+                    row.target,
+                    row.operation_id,
+                    {"attempt": row.tries, "source": row.source.name},
+                )
                 for row in claimed
             ]
         )
@@ -451,5 +457,14 @@ def _note_late(answer: Answer, rows: list[Disconnection]) -> None:
     action = Action.DISCONNECTION_LATE_ANSWER
     with transaction.atomic(durable=True):
         record_many(
-            [Entry(action, CONSOLE, row.target, row.operation_id, {"attempt": row.tries, **data}) for row in rows]
+            [
+                Entry(
+                    action,
+                    CONSOLE,
+                    row.target,
+                    row.operation_id,
+                    {"attempt": row.tries, "source": row.source.name, **data},
+                )
+                for row in rows
+            ]
         )

@@ -204,7 +204,12 @@ def _tell(operation: Operation, rows: list[Disconnection], actor: Actor) -> None
             actor,
             row.target,
             operation.pk,
-            {"endpoint": row.endpoint_then, "started": row.started_then, "agent_session": row.session_id},
+            {
+                "endpoint": row.endpoint_then,
+                "started": row.started_then,
+                "agent_session": row.session_id,
+                "source": row.session.source.name,
+            },
         )
         for row in rows
     ]
@@ -232,7 +237,18 @@ def _record_already_open(operation: Operation, rows: list[Disconnection], actor:
     if not rows:
         return
     with transaction.atomic(durable=True):
-        record_many([Entry(Action.DISCONNECTION_ALREADY_OPEN, actor, row.session.target, operation.pk) for row in rows])
+        record_many(
+            [
+                Entry(
+                    Action.DISCONNECTION_ALREADY_OPEN,
+                    actor,
+                    row.session.target,
+                    operation.pk,
+                    {"source": row.session.source.name},
+                )
+                for row in rows
+            ]
+        )
 
 
 def _refuse_known(rows: list[Disconnection], refusals: dict[int, str], at: datetime) -> None:

@@ -117,7 +117,7 @@ class LineForm(forms.Form):
         required=False,
         label="Search",
         widget=forms.TextInput(
-            {"type": "search", "placeholder": "actor:alice action:disconnection.* -source:demo “storage is full”"}
+            {"type": "search", "placeholder": 'actor:alice action:disconnection.* -source:demo "storage is full"'}
         ),
     )
     older = forms.IntegerField(

@@ -61,10 +61,8 @@ class Event(models.Model):
     class Meta:
         db_table = "audit_event"
         indexes = [
-            # The filters of /audit/, each newest first. The primary key serves the page without any.
-            models.Index(fields=["actor_label", "sequence"], name="audit_event_actor"),
+            # Searches go by `audit.search.index`; these are for what looks for one action, or for a moment.
             models.Index(fields=["action", "sequence"], name="audit_event_action"),
-            models.Index(fields=["target_label", "sequence"], name="audit_event_target_label"),
             models.Index(fields=["at"], name="audit_event_at"),
             # The events of one session, source or person on its own page.
             models.Index(fields=["target_kind", "target_id", "sequence"], name="audit_event_target"),

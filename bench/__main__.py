@@ -11,11 +11,22 @@ import sys
 
 from bench.databases import ROOT, fresh_data
 
-NAMES = ("bulk", "click", "readings", "pages", "pacing", "keys", "relay", "audit_append")
+NAMES = (
+    "bulk",
+    "click",
+    "readings",
+    "pages",
+    "pacing",
+    "keys",
+    "relay",
+    "audit_append",
+    "audit_export",
+    "audit_search",
+)
 #: Those that need other applications beside the console's.
 SETTINGS = {"keys": "bench.settings"}
 #: Those whose cost is mostly the database's.
-ON_POSTGRESQL = {"bulk", "audit_append"}
+ON_POSTGRESQL = {"bulk", "audit_append", "audit_export", "audit_search"}
 
 
 def main() -> int:

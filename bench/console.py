@@ -7,6 +7,8 @@ import subprocess
 import sys
 import threading
 from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
@@ -81,6 +83,31 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+@contextmanager
+def web(environment: Mapping[str, str]) -> Iterator[str]:
+    """A web as `up` starts it, alone, on the console of this environment; gives its URL."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gunicorn", "--config", "python:console.gunicorn_config", "console.wsgi"],
+        cwd=ROOT,
+        env={**environment, "CONSOLE_PORT": str(port), "CONSOLE_URL": url},
+    )
+    try:
+        wait_until(lambda: process.poll() is not None or _answers(url), "the web answers", every=0.1)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _answers(url: str) -> bool:
+    try:
+        return requests.get(f"{url}/livez", timeout=5).ok
+    except requests.ConnectionError:
+        return False
 
 
 def signed_in() -> requests.Session:

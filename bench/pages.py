@@ -5,11 +5,7 @@ Two webs as `up` starts them, each on a database of its own, are asked in turn b
 
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import requests
@@ -17,9 +13,8 @@ from django.conf import settings
 from django.db import connection
 
 from agents.webconnect.standin.process import StandIn
-from bench.console import add_source, free_port, new_sessions, read_until_listed, signed_in
-from bench.databases import ROOT
-from bench.measure import Figure, medians, milliseconds, ratios, stopwatch, wait_until
+from bench.console import add_source, new_sessions, read_until_listed, signed_in, web
+from bench.measure import Figure, medians, milliseconds, ratios, stopwatch
 from console.supervision.static_files import collect_if_changed
 
 FEW, MANY = 100, 10_000
@@ -37,7 +32,7 @@ def run(*, quick: bool) -> list[Figure]:
         with_few = Path(folder, "few")
         shutil.copytree(settings.CONSOLE_DATA_DIR, with_few, ignore=shutil.ignore_patterns(Path(folder).name))
         read_until_listed(source, new_sessions(standin, MANY - FEW))
-        with _web(with_few) as few_url, _web(settings.CONSOLE_DATA_DIR) as many_url:
+        with web(os.environ | {"CONSOLE_DATA_DIR": str(with_few)}) as few_url, web(os.environ) as many_url:
             few, many = [], []
             for _ in range(WARM_UP + blocks * of):
                 few.append(show(browser, few_url, FEW))
@@ -59,27 +54,3 @@ def show(browser: requests.Session, url: str, count: int) -> float:
         answer = browser.get(f"{url}/sessions/")
     assert answer.status_code == 200 and f"{count} sessions" in answer.text, f"{answer.status_code} from {answer.url}"
     return took()
-
-
-@contextmanager
-def _web(data_dir: Path) -> Iterator[str]:
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    web = subprocess.Popen(
-        [sys.executable, "-m", "gunicorn", "--config", "python:console.gunicorn_config", "console.wsgi"],
-        cwd=ROOT,
-        env={**os.environ, "CONSOLE_DATA_DIR": str(data_dir), "CONSOLE_PORT": str(port), "CONSOLE_URL": url},
-    )
-    try:
-        wait_until(lambda: web.poll() is not None or _answers(url), "the web answers", every=0.1)
-        yield url
-    finally:
-        web.terminate()
-        web.wait(30)
-
-
-def _answers(url: str) -> bool:
-    try:
-        return requests.get(f"{url}/livez", timeout=5).ok
-    except requests.ConnectionError:
-        return False

@@ -78,5 +78,10 @@ class Journal:
             self._window_ends = now + _WINDOW
 
     def _entry(self, note: Note) -> Entry:
-        data = {"agent": note.agent or "", "session_id": note.session_id or "", "says": note.text}
-        return Entry(_ACTIONS[note.event], CONSOLE, self._target, data=data)
+        data = {"source": self._target.label, "says": note.text}
+        return Entry(_ACTIONS[note.event], CONSOLE, self._about(note), data=data)
+
+    def _about(self, note: Note) -> Target:
+        if not note.session_id:
+            return self._target
+        return Target("desktop agent", note.session_id, f"{note.agent or 'without a name'} ({note.session_id})")

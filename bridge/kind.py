@@ -7,7 +7,7 @@ from django.conf import settings
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 
-from agents.kinds import Answer, DisconnectCall, Fact, Listing, OwnWorker, SourceKind
+from agents.kinds import DisconnectCall, Fact, Listing, OwnWorker, SourceKind
 from agents.models import AgentSession, Disconnection, Source
 from apikeys.rights import Right
 from bridge import listing
@@ -30,14 +30,7 @@ def describe(source: Source, row: Mapping[str, Any]) -> dict[str, Any]:
 
 def disconnector(source: Source) -> DisconnectCall:
     link = link_to(source.pk)
-
-    def call(row: Disconnection, still_ours: Callable[[], bool]) -> Answer:
-        if not listing.is_membership(row.session_id_then):
-            return link.disconnect_agent(row.session_id_then)
-        received = row.session.received
-        return link.disconnect_app(received["channel"], received["home"], listing.app_of(received))
-
-    return call
+    return lambda row, still_ours: link.disconnect(row.session_id_then)
 
 
 def impact(session: AgentSession) -> list[str]:

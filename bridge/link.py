@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from agents.kinds import Accepted, Answer, AnswerLost, Refused, Unreachable
-from bridge.protocol.identity import AppKey
+from bridge.listing import membership_id, memberships
 from bridge.protocol.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -48,30 +47,23 @@ class Link:
         except TimeoutError:
             raise Unreachable("The bridge's own loop did not answer in time.") from None
 
-    def disconnect_agent(self, session_id: str) -> Answer:
-        def act() -> bool:
-            there = any(agent.session_id == session_id for agent in self._server.snapshot().hub.agents)
-            if there:
-                self._server.disconnect_agent(session_id)
-            return there
-
-        return self._ask(act, "The bridge knows no such agent any more.")
-
-    def disconnect_app(self, channel_id: str, home: str, app: AppKey) -> Answer:
-        def act() -> bool:
-            channels = self._server.snapshot().hub.private_channels
-            of_that = [channel.members for channel in channels if (channel.id, channel.home) == (channel_id, home)]
-            there = any(member.app == app for members in of_that for member in members)
-            if there:
-                self._server.disconnect_app(channel_id, app)
-            return there
-
-        return self._ask(act, "The app is on no such private channel any more.")
-
-    def _ask(self, act: Callable[[], bool], unknown: str) -> Answer:
-        """In one turn of the loop, so that what is looked at is what is acted on."""
+    def disconnect(self, session_id: str) -> Answer:
+        """End the connection of an agent, or a membership."""
         try:
-            done = self._server.run_in_loop(act, _WITHIN)
+            done = self._server.run_in_loop(lambda: self._disconnect(session_id), _WITHIN)
         except TimeoutError:
             return AnswerLost("the bridge's own loop did not answer in time")
-        return Accepted() if done else Refused(message=unknown)
+        return Accepted() if done else Refused(message="The bridge lists no such session any more.")
+
+    def _disconnect(self, session_id: str) -> bool:
+        """In one turn of the loop, so that what is looked at is what is acted on."""
+        listed = self._server.snapshot().hub
+        if any(agent.session_id == session_id for agent in listed.agents):
+            self._server.disconnect_agent(session_id)
+            return True
+        # By what names the membership, not by what the database kept of its app: that was made storable.
+        for channel, member in memberships(listed):
+            if membership_id(channel.id, channel.home, member.app) == session_id:
+                self._server.disconnect_app(channel.id, member.app)
+                return True
+        return False

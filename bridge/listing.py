@@ -6,7 +6,7 @@ may be of any length and in any script, and two agents may choose the same.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -24,11 +24,16 @@ MEMBERSHIP = "membership-"
 def rows_of(snapshot: Snapshot) -> dict[str, Mapping[str, Any]]:
     """By session ID."""
     rows: dict[str, Mapping[str, Any]] = {agent.session_id: _agent_row(agent) for agent in snapshot.agents}
+    for channel, member in memberships(snapshot):
+        rows[membership_id(channel.id, channel.home, member.app)] = _member_row(channel, member)
+    return rows
+
+
+def memberships(snapshot: Snapshot) -> Iterator[tuple[PrivateChannel, ChannelMember]]:
     for channel in snapshot.private_channels:
         for member in channel.members:
             if member.app not in channel.refused:
-                rows[membership_id(channel.id, channel.home, member.app)] = _member_row(channel, member)
-    return rows
+                yield channel, member
 
 
 def channel_key(channel_id: str, home: str) -> str:
@@ -134,9 +139,3 @@ def _member_columns(row: Mapping[str, Any], kept: dict[str, Any]) -> dict[str, A
 def _since(seconds: float) -> dict[str, Any]:
     moment = datetime.fromtimestamp(seconds, UTC)
     return {"started_at": moment, "started_text": moment.isoformat(timespec="milliseconds")}
-
-
-def app_of(received: Mapping[str, Any]) -> AppKey:
-    """The app that a membership is of, from what is kept of its row."""
-    app = received["app"]
-    return AppKey(app["appId"], app["instanceId"] or None, app["desktopAgent"])

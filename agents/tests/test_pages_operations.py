@@ -193,8 +193,8 @@ class OneSession(PageCase):
             operation = self.row.operation
             record(Action.OPERATION_REQUESTED, actor=CONSOLE, target=operation.target, operation=operation.pk)
 
-        self.assertNotContains(self.client.get(self.url), "/audit/?operation=")
-        self.assertContains(signed_in(self.auditor).get(self.url), f"/audit/?operation={self.row.operation_id}")
+        self.assertNotContains(self.client.get(self.url), "/audit/?q=operation")
+        self.assertContains(signed_in(self.auditor).get(self.url), f"/audit/?q=operation%3A{self.row.operation_id}")
 
     def test_one_that_never_was_is_not_found(self):
         operator = signed_in(self.operator)

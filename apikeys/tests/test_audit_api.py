@@ -63,7 +63,6 @@ class ExportTests(ApiCase):
         self.assertEqual((shown["state"], shown["count"]), ("ready", 2))
         file = self.get(f"{url}/file")
         self.assertEqual(b"".join(file.streaming_content).count(b"bob"), 2)
-        file.close()
         self.assertEqual(Event.objects.latest("sequence").actor_label, "collector")
         ended = self.post(f"{url}/end").json()
         self.assertEqual(ended["state"], "expired")

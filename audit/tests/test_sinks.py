@@ -268,13 +268,11 @@ def test_a_slow_sink_holds_up_no_other(committed_db, settings, monkeypatch):
             peer.send(answer())
             taken.set()
 
-    def send_and_close(sink_id, send=sending.send):
-        try:
-            return send(sink_id)
-        finally:
-            connections.close_all()
+    def do_and_close(self, *about, do=Sweeper._do):
+        do(self, *about)
+        connections.close_all()
 
-    monkeypatch.setattr(sending, "send", send_and_close)
+    monkeypatch.setattr(Sweeper, "_do", do_and_close)
     with Scripted(slow) as tardy, Scripted(quick) as prompt:
         for url in [tardy.url] * (MOST_SINKS - 1) + [prompt.url]:
             make_sink(address=url)

@@ -119,7 +119,6 @@ def test_an_export_is_asked_for_followed_and_downloaded(audra):
     assert file.headers["Content-Disposition"].endswith('.jsonl"')
     assert "no-store" in file.headers["Cache-Control"] and file.headers["X-Content-Type-Options"] == "nosniff"
     lines = [json.loads(line) for line in b"".join(file.streaming_content).splitlines()]
-    file.close()
     assert [line["actor_label"] for line in lines if "sequence" in line] == ["alice"] * 3
     actions = list(Event.objects.filter(action__startswith="export.").values_list("action", "actor_label"))
     assert actions == [("export.requested", "audra"), ("export.ready", "console"), ("export.downloaded", "audra")]

@@ -36,10 +36,11 @@ UNWATCHED = {
     "agents_contract": "the pacer's clock",
     "apikeys_idempotentrequest": "answers kept for repeated requests",
     "apikeys_apikeyuse": "counts of use",
+    "bridge_bridgeprocess": "signs of life; starts and ends are events",
 }
 #: Functions that may change what they change without an event, and why.
 ALLOWED = {
-    "agents.credentials.store": "a part of services, which tests also call alone",
+    "agents.credentials.store": "a part of services, which tests also call alone to make sources",
     "apikeys.checking._note_use": "counts of use",
     "apikeys.checking._digest_anew": "the same secret, with a newer pepper",
     "apikeys.throttling._take_portion": "what a key may still ask for in this minute",

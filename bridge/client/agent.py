@@ -368,6 +368,7 @@ class RunningApp:
         self.app = app
         self._agent = agent
         self._waiting: asyncio.Queue[tuple[ListenerId, tuple[object, ...]]] = asyncio.Queue(MAX_WAITING)
+        self._is_closed = False
         self._intents: set[asyncio.Task[None]] = set()
         self._task = agent.spawn(self._run())
 
@@ -383,14 +384,15 @@ class RunningApp:
         task.add_done_callback(self._intents.discard)
 
     def close(self) -> None:
-        """Not its own task: an app may close itself from a handler."""
+        """An app may close itself from a handler, which then goes on to its end."""
+        self._is_closed = True
         current = asyncio.current_task()
         for task in (self._task, *self._intents):
             if task is not current:
                 task.cancel()
 
     async def _run(self) -> None:
-        while True:
+        while not self._is_closed:
             listener, what = await self._waiting.get()
             # It may have been removed meanwhile, by the handler before.
             handler = self._agent.handler(listener)

@@ -13,10 +13,12 @@ from bridge.client.channels import USER_CHANNELS
 from bridge.client.contexts import Context
 from bridge.client.effects import CallId, EventArrived, ListenerId
 from bridge.client.errors import FDC3Error
-from bridge.protocol.messages import AppIdentifier, AppIntent, AppMetadata, ListenerType
+from bridge.protocol.messages import AppIdentifier, AppIntent, AppMetadata, DisplayMetadata, ListenerType
 
 if TYPE_CHECKING:
     from bridge.client.agent import DesktopAgent
+
+DISPLAY = {id_: DisplayMetadata(name=name, color=color) for id_, name, color in USER_CHANNELS}
 
 type IntentResult = Context | Channel | PrivateChannel | None
 type ContextHandler = Callable[[Context, Metadata], Awaitable[None] | None]
@@ -79,6 +81,8 @@ class Channel:
     def __init__(self, app: App, id: str, type: str) -> None:
         self.id = id
         self.type = type
+        #: Of user channels alone.
+        self.display_metadata = DISPLAY.get(id)
         self._app = app
 
     def __repr__(self) -> str:
@@ -185,7 +189,7 @@ class App:
     # --- Channels ---
 
     async def get_user_channels(self) -> list[Channel]:
-        return [Channel(self, id_, "user") for id_, _, _ in USER_CHANNELS]
+        return [Channel(self, id_, "user") for id_ in DISPLAY]
 
     async def join_user_channel(self, channel_id: str) -> None:
         with self.agent.acting():

@@ -33,6 +33,9 @@ from bridge.protocol.messages import (
 #: Of listeners of others that a hub tells of; more of them are told to the app, and not remembered.
 MAX_TOLD = 10_000
 
+#: Words that nobody else says for an app.
+_SIGNS_OF_LIFE = (PrivateChannelBroadcast, PrivateChannelOnAddContextListener)
+
 type Told = tuple[AppIdentifier, str | None]
 
 
@@ -135,6 +138,8 @@ class RemoteChannels:
         channel = self._channels.get((message.payload.channel_id, to))
         if channel is None:
             return
+        if source == channel.creator and isinstance(message, _SIGNS_OF_LIFE):
+            channel.creator_left = False  # It was handed its own channel again.
         match message:
             case PrivateChannelBroadcast(payload=payload):
                 self._broadcast(channel, source, contexts.read(payload.context))

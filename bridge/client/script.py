@@ -46,6 +46,8 @@ class Session:
         self._waited_for: list[tuple[str, asyncio.Event]] = []
 
     def say(self, text: str) -> None:
+        """One line: what others called themselves, or sent, must not move the cursor of a terminal."""
+        text = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
         for wanted, seen in self._waited_for:
             if wanted in text:
                 seen.set()

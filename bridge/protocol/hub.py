@@ -242,7 +242,6 @@ class Hub:
             request_uuid=request_uuid, response_uuid=self._out.new_id(), timestamp=self._out.timestamp()
         )
         self._out.send(peer, AuthenticationFailed(payload=AuthenticationFailedPayload(message=why), meta=meta))
-        self._out.note(Event.REFUSED, why, peer)
         self._disconnect(peer, why)
 
     def _join(self, peer: Peer, handshake: Handshake) -> None:
@@ -269,6 +268,8 @@ class Hub:
         self._out.note(Event.JOINED, f"{peer.name} joined", peer)
 
     def _disconnect(self, peer: Peer, why: str) -> None:
+        if peer.state is not State.CONNECTED:
+            self._out.note(Event.REFUSED, why, peer)
         self._out.close(peer, POLICY_VIOLATION, why)
         self._leave(peer, why)
 

@@ -188,8 +188,8 @@ class PrivateChannels:
         leavers = list(leavers)
         told = [(app, member) for app, member in channel.participants() if not self.is_refused(channel.id, app)]
         for leaver in leavers:
-            for wanted, times in channel.members[leaver].contexts.items():
-                for app, member in told * times:
+            for wanted in channel.members[leaver].contexts:
+                for app, member in told:
                     if ListenerType.UNSUBSCRIBE in member.events:
                         yield Farewell(leaver, app, False, wanted)
         for leaver in leavers:

@@ -107,7 +107,7 @@ class PrivateRelay:
             member = channel.members.get(app)
             if member is None:
                 continue
-            if not member.has_left and not self._private.is_refused(channel_id, app):
+            if not member.has_left:
                 self._say(channel, self._goodbyes(channel, app))
             self._private.refuse(channel_id, app)  # Before it leaves, so that its channel stays on the list.
             self._private.left(channel, app)

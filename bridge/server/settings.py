@@ -33,7 +33,7 @@ class BridgeSettings:
     max_queue_bytes: int = 4 * 1024 * 1024
     max_sockets: int = 256
     #: Of those, how many may still be on their way to a handshake.
-    max_joining: int = 64
+    max_joining: int = 128
     #: Seconds for the upgrade request, for checking a token, and for the other side of a close.
     upgrade_within: float = 5.0
     verify_within: float = 5.0
@@ -47,6 +47,8 @@ class BridgeSettings:
             value = getattr(self, field.name)
             if isinstance(value, int | float) and not 0 <= value <= LARGEST:
                 raise BadSetting(f"{field.name} must not be {value}")
+            if isinstance(value, float) and not value:
+                raise BadSetting(f"{field.name} must be more than 0")
         if self.first_port > self.last_port or self.last_port > 65535:
             raise BadSetting(f"ports {self.first_port} to {self.last_port} are no range")
         if self.pong_within > self.ping_after:

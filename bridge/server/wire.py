@@ -208,25 +208,29 @@ class Gate:
 
 
 class Wire(WSProtocol):  # type: ignore[misc]
-    """What picows has no call for: counting connections not yet upgraded, and knowing that its parser gave up."""
+    """What picows has no call for: counting connections not yet upgraded, and knowing that its parser gave up.
+
+    `ws_create_server` makes the class below this one, by the same arguments.
+    """
 
     def __init__(self, gate: Gate, admit: Callable[[WSUpgradeRequest], Any], settings: BridgeSettings, logger: Any):
         super().__init__(
-            None,
-            None,
-            False,
-            admit,
-            logger,
-            True,
-            settings.upgrade_within,
-            True,
-            settings.ping_after,
-            settings.pong_within,
-            WSAutoPingStrategy.PING_WHEN_IDLE,
-            False,
-            settings.max_message_bytes,
-            None,
-            16 * 1024,
+            host_port=None,
+            ws_path=None,
+            is_client_side=False,
+            ws_listener_factory=admit,
+            logger=logger,
+            disconnect_on_exception=True,
+            websocket_handshake_timeout=settings.upgrade_within,
+            enable_auto_ping=True,
+            auto_ping_idle_timeout=settings.ping_after,
+            auto_ping_reply_timeout=settings.pong_within,
+            auto_ping_strategy=WSAutoPingStrategy.PING_WHEN_IDLE,
+            # It would write pongs without a bound.
+            enable_auto_pong=False,
+            max_frame_size=settings.max_message_bytes,
+            extra_headers=None,
+            read_buffer_init_size=16 * 1024,
         )
         self._gate = gate
         self._tcp: asyncio.Transport | None = None

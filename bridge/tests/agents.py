@@ -12,6 +12,7 @@ from bridge.client.errors import FDC3Error
 from bridge.client.settings import AgentSettings
 from bridge.protocol.effects import Close, Send
 from bridge.protocol.hub import Hub
+from bridge.protocol.identity import AppKey
 from bridge.protocol.messages import AppIdentifier, ListenerType
 from bridge.protocol.settings import HubSettings
 
@@ -89,6 +90,13 @@ class Network:
 
     def start_bridge(self) -> None:
         self.hub = Hub(self.hub_settings, ids("hub"))
+
+    def disconnect_app(self, channel_id: str, app: "App") -> None:
+        """As an administrator does."""
+        assert self.hub
+        key = AppKey(app.identifier.app_id, app.identifier.instance_id, app.agent.name)
+        self._apply_hub(self.hub.disconnect_app(channel_id, key, self.at))
+        self.settle()
 
     # --- The wire ---
 

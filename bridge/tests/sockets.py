@@ -22,7 +22,7 @@ CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 FEATURES = {"OriginatingAppMetadata": True, "UserChannelMembershipAPIs": True, "DesktopAgentBridging": True}
 
 #: Waits as short as they can be where a test waits for them to be over.
-SHORT = {"close_within": 0.2, "ping_after": 0.2, "pong_within": 0.1, "upgrade_within": 0.2}
+SHORT = {"close_within": 0.2, "ping_after": 0.3, "pong_within": 0.3, "upgrade_within": 0.2}
 
 
 _opened = []
@@ -40,8 +40,7 @@ def in_a_loop(test):
                 async with asyncio.timeout(PATIENCE):
                     await test(*args, **kwargs)
             finally:
-                while _opened:
-                    _opened.pop().abort()
+                _abort_all()
                 await asyncio.sleep(0)
             assert failures == []
 
@@ -54,13 +53,19 @@ def in_a_loop(test):
 @asynccontextmanager
 async def running(*, hub=None, verify=None, own_token=None, on_note=lambda note: None, **settings):
     """A bridge on a port that the system chose."""
-    settings = BridgeSettings(**{"first_port": 0, "last_port": 0, "close_within": 0.05, **settings})
+    settings = BridgeSettings(**{"first_port": 0, "last_port": 0, **settings})
     server = BridgeServer(settings, HubSettings(**(hub or {})), verify=verify, own_token=own_token, on_note=on_note)
     await server.start()
     try:
         yield server
     finally:
+        _abort_all()
         await server.close()
+
+
+def _abort_all():
+    while _opened:
+        _opened.pop().abort()
 
 
 class Ended(Exception):
@@ -149,6 +154,7 @@ class Socket:
         except (asyncio.IncompleteReadError, ConnectionError):
             raise Ended(None, "") from None
         if first & 0x0F == CLOSE:
+            self.frame(CLOSE, payload[:2])
             raise Ended(int.from_bytes(payload[:2]), payload[2:].decode())
         return first & 0x0F, payload
 

@@ -175,3 +175,38 @@ def test_r58_with_the_bridge_all_is_lost_that_it_was_asked():
     net.kill_bridge()
 
     assert t.agent.results[raised].error == "NotConnectedToBridge"
+
+
+def test_r79_app_that_an_administrator_disconnects_has_left_for_all_others(net):
+    """No message can tell its own agent; what it says afterwards reaches nobody."""
+    t, k, w = net["A"].app("T"), net["B"].app("K"), net["C"].app("W")
+    channel = a_channel(k, t, w)
+    for app in (k, w):
+        app.on(channel, "unsubscribe", "disconnect")
+        app.listen(channel)
+    t.listen(channel, "x")
+    net.journal.clear()
+
+    net.disconnect_app(channel, t)
+    t.broadcast(channel)
+    t.disconnect(channel)
+    k.broadcast(channel)
+
+    assert heard_by(net, "K") == ["unsubscribe x of T@A", "disconnect of T@A"]
+    assert heard_by(net, "W") == ["unsubscribe x of T@A", "disconnect of T@A", "context x"]
+    assert heard_by(net, "T") == []
+
+
+def test_r79_creator_that_an_administrator_disconnects_has_left_for_all_others(net):
+    t, k, w = net["A"].app("T"), net["B"].app("K"), net["C"].app("W")
+    channel = a_channel(k, t, w)
+    for app in (t, w):
+        app.on(channel, None)
+    k.listen(channel, "x")
+    net.journal.clear()
+
+    net.disconnect_app(channel, k)
+    k.disconnect(channel)
+    net["B"].drop()
+
+    assert heard_by(net, "T") == heard_by(net, "W") == ["unsubscribe x of K@B", "disconnect of K@B"]

@@ -543,6 +543,24 @@ def test_r93_app_that_is_handed_the_channel_again_is_back(net):
     assert heard_by(net, "K") == ["disconnect of T@A"] * 2
 
 
+def test_r93_creator_that_gets_its_own_channel_again_is_back_and_leaves_again(net):
+    t, k, other = net["A"].app("T"), net["B"].app("K"), net["B"].app("L")
+    channel = a_channel(k, t, other)
+    t.on(channel, None)
+    k.disconnect(channel)
+
+    other.hand(channel, k)
+    k.listen(channel, "x")
+    k.disconnect(channel)
+
+    assert heard_by(net, "T") == [
+        "disconnect of K@B",
+        "addContextListener x of K@B",
+        "unsubscribe x of K@B",
+        "disconnect of K@B",
+    ]
+
+
 def test_r94_message_on_an_unknown_channel_is_ignored_and_makes_none(net):
     t, k = net["A"].app("T"), net["B"].app("K")
     channel = a_channel(k, t)

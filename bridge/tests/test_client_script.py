@@ -140,6 +140,20 @@ async def test_it_says_what_is_wrong_with_an_app_s_command():
 
 
 @in_a_loop
+async def test_what_others_send_stays_one_line_and_moves_no_cursor():
+    session = Written("A", 1)
+    await session.do("app One")
+    await session.do("listen c")
+    evil = session.agent.app("Two\x1b[2J\n\x9bA")
+    await (await evil.get_or_create_channel("c")).broadcast({"type": "\x9b2J\r\n"})
+
+    await until(lambda: any(" hears " in line for line in session.lines))
+
+    assert all(line.isprintable() for line in session.lines)
+    await session.agent.close()
+
+
+@in_a_loop
 async def test_it_does_a_command_over_and_over():
     session = Written("A", 1)
     await session.type("""

@@ -241,3 +241,32 @@ async def test_it_ends_quietly_while_it_looks_for_running():
         assert await t.find_instances("T") == [t.identifier]
         with pytest.raises(NotConnectedToBridge):
             await t.find_instances(AppIdentifier(app_id="X", desktop_agent="B"))
+
+
+@in_a_loop
+async def test_r30_it_has_the_eight_user_channels_with_their_names_and_colours():
+    async with two_agents() as (a, _):
+        channels = await a.app("T").get_user_channels()
+
+        assert [channel.id for channel in channels] == [f"fdc3.channel.{number}" for number in range(1, 9)]
+        assert (channels[0].display_metadata.name, channels[0].display_metadata.color) == ("Channel 1", "red")
+
+
+@in_a_loop
+async def test_an_app_may_close_itself_from_a_handler():
+    async with two_agents() as (a, b):
+        sender, receiver, heard = a.app("S"), b.app("R"), Heard()
+        channel = await receiver.get_or_create_channel("c")
+
+        async def close(context: Any, metadata: Any) -> None:
+            heard.context(context, metadata)
+            await receiver.close()
+
+        await channel.add_context_listener(None, close)
+        numbers = await sender.get_or_create_channel("c")
+        for _ in range(3):
+            await numbers.broadcast({"type": "x"})
+        await until(lambda: heard)
+        assert await sender.find_instances(AppIdentifier(app_id="R", desktop_agent="B")) == []
+
+        assert len(heard) == 1

@@ -220,3 +220,14 @@ def test_names_that_agents_choose_are_kept_as_the_database_takes_them(server, na
 
     assert len(sessions(bridge)) == 3
     assert bridge.failure == ""
+
+
+@pytest.mark.parametrize("name", ["\x00", "\ud800", "x" * 3000, ""])
+def test_no_name_keeps_an_app_on_its_channel(server, name):
+    there = channel(name, app(name, "agent-A", name), app("trader", "agent-B"))
+    server.set(channels=[there])
+    bridge = make_bridge(server=server)
+    creator = next(each for each in sessions(bridge) if each.part_of and "trader" not in each.agent_id)
+
+    assert send(disconnect(creator), bridge).state == State.ACCEPTED
+    assert server.asked == [(name, app(name, "agent-A", name))]

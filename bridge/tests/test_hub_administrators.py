@@ -101,6 +101,18 @@ def test_the_others_still_hear_its_goodbyes_from_the_home(wire, agents):
     assert [each[0] for each in said(c)] == ["onUnsubscribe", "onDisconnect"]
 
 
+def test_also_where_an_app_at_home_of_the_same_name_is_cut_off(wire, agents):
+    _, b, c = agents
+    b.tell("broadcast", PC, T, W_C, context=context())
+    wire.disconnect_app(PC, app("T", "agent-B"))
+    c.clear()
+
+    b.tell("broadcast", PC, T, W_C, context=context())
+    b.tell("broadcast", PC, T_A, W_C, context=context())
+
+    assert said(c) == [("broadcast", "T@agent-A", "W")]
+
+
 def test_the_refusal_is_shown_and_in_force_as_long_as_the_bridge_runs(wire, agents):
     a, b, c = agents
     refused = AppKey("T", "1", "agent-A")
@@ -138,6 +150,8 @@ def test_an_app_or_a_channel_that_is_not_known_is_not_refused(wire, agents):
 def test_an_app_that_was_cut_off_is_told_no_goodbyes_of_a_lost_home(wire, agents):
     a, b, _ = agents
     listening(*agents)
+    nameless = app("T", instance=None)
+    a.tell("eventListenerAdded", PC, nameless, K_B, listenerType="disconnect")
     wire.disconnect_app(PC, T_A)
 
     b.hang_up()

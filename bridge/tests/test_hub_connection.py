@@ -53,6 +53,7 @@ def test_it_closes_a_connection_that_never_shakes_hands(wire):
     wire.pass_time(0.2)
 
     assert line.closed == (1008, "no handshake in time")
+    assert [(note.event.value, note.text) for note in wire.notes] == [("refused", "no handshake in time")]
 
 
 def test_it_ignores_a_second_handshake_and_never_renames(wire):

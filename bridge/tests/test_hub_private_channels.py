@@ -261,13 +261,14 @@ def test_another_app_of_an_agent_that_takes_part_is_learnt_and_a_stranger_is_not
 
 def test_who_left_is_gone_from_the_list_and_may_come_back_by_another_intent(wire, agents):
     a, b, _ = agents
+    a.tell("broadcast", PC, app("T2"), K_B, context=context())
     a.tell("onDisconnect", PC, T, K_B)
     a.tell("broadcast", PC, T, K_B, context=context())
-    assert set(members(wire)) == {"K@agent-B", "W@agent-C"}
+    assert set(members(wire)) == {"K@agent-B", "W@agent-C", "T2@agent-A"}
 
     open_private_channel(a, b, PC, T, K)
 
-    assert set(members(wire)) == {"K@agent-B", "W@agent-C", "T@agent-A"}
+    assert set(members(wire)) == {"K@agent-B", "W@agent-C", "T2@agent-A", "T@agent-A"}
 
 
 def test_a_channel_that_only_its_home_knows_is_forgotten(wire, agents):

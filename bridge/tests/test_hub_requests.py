@@ -306,6 +306,19 @@ def test_r46_no_success_is_an_error_with_the_most_telling_of_them(wire):
     ]
 
 
+def test_r46_a_single_telling_error_goes_before_any_number_of_time_outs(wire, agents):
+    a, b, _ = agents
+    wire.agent("agent-D")
+    uuid = find(a)
+
+    wire.agent("agent-E")  # Came too late to be asked.
+    b.answer(uuid, "findIntentResponse", {"error": "ResolverTimeout"})
+    wire.pass_time(2)
+
+    assert a.last["payload"] == {"error": "ResolverTimeout"}
+    assert a.last["meta"]["errorDetails"].count("ResponseToBridgeTimedOut") == 2
+
+
 @pytest.mark.parametrize(
     ("type", "payload", "nothing"),
     [
@@ -521,6 +534,17 @@ def test_r51_nobody_answers_a_requester_that_is_gone(wire, agents):
 
     assert b.types == c.types == ["findIntentRequest", "connectedAgentsUpdate"]
     assert wire.snapshot().requests_in_flight == 0
+
+
+def test_r51_nor_brings_it_a_result(wire, agents):
+    a, b, _ = agents
+    uuid = raise_intent(a)
+    b.answer(uuid, "raiseIntentResponse", resolved())
+    a.hang_up()
+
+    assert wire.snapshot().requests_in_flight == 0
+    b.answer(uuid, "raiseIntentResultResponse", {"intentResult": {}})
+    assert "raiseIntentResultResponse" not in wire.agent("agent-A").types
 
 
 # Malformed

@@ -43,7 +43,8 @@ def note(number=0, event=Happened.JOINED):
 
 
 def told():
-    return [(event.action, event.details) for event in Event.objects.filter(target_kind="bridge").order_by("sequence")]
+    events = Event.objects.filter(action__startswith="bridge.").order_by("sequence")
+    return [(event.action, event.target_label, event.details) for event in events]
 
 
 def test_what_the_bridge_tells_is_on_record(source):
@@ -54,8 +55,8 @@ def test_what_the_bridge_tells_is_on_record(source):
     kept.write()
 
     wanted = ["bridge.agent_connected", "bridge.agent_lost", "bridge.agent_refused", "bridge.app_disconnected"]
-    assert [action for action, _ in told()] == wanted
-    assert told()[0][1] == {"agent": "agent-0", "session_id": "session-0", "says": "agent 0 did"}
+    assert [action for action, *_ in told()] == wanted
+    assert told()[0][1:] == ("agent-0 (session-0)", {"source": "desk", "says": "agent 0 did"})
 
 
 def test_a_storm_is_summed_up(source, settings, monkeypatch):
@@ -68,15 +69,15 @@ def test_a_storm_is_summed_up(source, settings, monkeypatch):
     kept.write()
     kept.note(note(9, Happened.LEFT))
     kept.write()
-    assert [action for action, _ in told()] == ["bridge.agent_connected"] * 3
+    assert [action for action, *_ in told()] == ["bridge.agent_connected"] * 3
 
     now[0] += 61
     kept.note(note(10))
     kept.write()
 
     assert told()[3:] == [
-        ("bridge.agent_connected", {"agent": "agent-10", "session_id": "session-10", "says": "agent 10 did"}),
-        ("bridge.summarised", {"bridge.agent_connected": 2, "bridge.agent_lost": 1}),
+        ("bridge.agent_connected", "agent-10 (session-10)", {"source": "desk", "says": "agent 10 did"}),
+        ("bridge.summarised", "desk", {"bridge.agent_connected": 2, "bridge.agent_lost": 1}),
     ]
     kept.write(at_the_end=True)
     assert len(told()) == 5
@@ -90,7 +91,7 @@ def test_what_waits_for_a_database_is_bounded_and_counted(source, monkeypatch):
 
     kept.write(at_the_end=True)
 
-    assert told()[2:] == [("bridge.summarised", {"bridge.agent_connected": 48})]
+    assert told()[2:] == [("bridge.summarised", "desk", {"bridge.agent_connected": 48})]
 
 
 def test_what_could_not_be_written_is_written_later(source, monkeypatch):
@@ -149,7 +150,7 @@ def test_one_that_has_ended_leaves_the_bridge_to_the_next(source):
 
     assert take(source).beat() and not first.beat()
     first.end("once more")
-    assert [action for action, _ in told()] == ["bridge.started", "bridge.stopped"]
+    assert [action for action, *_ in told()] == ["bridge.started", "bridge.stopped"]
 
 
 # --- Who is let in -----------------------------------------------------------------------------------------------

@@ -90,6 +90,14 @@ def test_a_part_that_dies_is_started_again_ever_later() -> None:
     assert not bench.said("0.2 s")
 
 
+def test_a_part_is_asked_for_its_arguments_at_each_start() -> None:
+    numbers = iter(range(9))
+    child = python("odd", "import sys; print('given', sys.argv[1])", arguments=lambda: [str(next(numbers))])
+    bench = Bench(child)
+
+    bench.run(lambda: eventually(lambda: bench.said("given 0") and bench.said("given 1")))
+
+
 def test_a_stage_waits_for_the_one_below(tmp_path: Path) -> None:
     sign = tmp_path / "ready"
     slow = python("redis", f"import time; time.sleep(.3); open({str(sign)!r}, 'w'); time.sleep(60)", stage=0)
