@@ -286,6 +286,23 @@ def test_a_slow_sink_holds_up_no_other(committed_db, settings, monkeypatch):
             sweeper._hands.shutdown(wait=True)
 
 
+def test_a_worker_that_is_told_to_end_begins_no_further_batch(committed_db, monkeypatch):
+    monkeypatch.setattr(sending, "MOST_EVENTS", 1)
+    monkeypatch.setattr(sending, "stopping", threading.Event())
+
+    def script(peer):
+        while peer.request():
+            sending.stopping.set()
+            peer.send(answer())
+
+    with Scripted(script) as server:
+        sink = make_sink(address=server.url)
+        numbers = new_events(3)
+        send(sink)
+
+    assert received(server) == numbers[:1] and sink.cursor == numbers[0] and sink.lease_until is None
+
+
 def test_a_paused_sink_gets_nothing_and_goes_on_where_it_stood(committed_db):
     with Scripted(always(answer())) as server:
         sink = make_sink(address=server.url)
