@@ -73,7 +73,8 @@ class Watch:
 
     def __call__(self, execute, sql, params, many, context):
         result = execute(sql, params, many, context)
-        if context["cursor"].rowcount != 0:  # Else it found nothing to change.
+        # An UPDATE or DELETE may have found nothing to change; of an INSERT the driver may not know yet.
+        if context["cursor"].rowcount != 0 or sql.startswith("INSERT"):
             self._note(sql)
         return result
 
