@@ -403,6 +403,17 @@ def test_syslog_that_was_not_read_to_the_end_is_sent_again(committed_db, setting
     assert [number for number in got if number in numbers] == numbers
 
 
+@pytest.mark.parametrize("kind", ["https", "syslog"])
+def test_a_host_that_can_not_be_one_is_said(committed_db, kind):
+    sink = make_sink(kind, "https://example.org" if kind == "https" else "tls://example.org")
+    Sink.objects.update(address=sink.address.replace("example.org", f"{'x' * 70}..invalid"))
+    new_events(1)
+
+    send(sink)
+
+    assert sink.failures == 1 and sink.last_error
+
+
 def test_a_certificate_that_nobody_vouches_for_gets_nothing(committed_db, tmp_path):
     context, _ = make_certificate(tmp_path)
     with Receiver(tls=context) as receiver:
