@@ -37,6 +37,7 @@ from audit.models import Checkpoint, Cut, Event, Keeping
 from audit.search.index import forget_before
 from audit.services import record
 from audit.signing import signed
+from audit.streams.models import Sink
 from audit.verify_audit import Broken, FileCheck, Walk, file_digest, require_checkpoint
 
 logger = logging.getLogger(__name__)
@@ -107,12 +108,19 @@ def apply() -> int:
             return 0
         if (last := newest_cut()) and _uncollected(last):
             remove(last)
-        at, (end, _) = database_now(), head()  # Each cut records an event, which is not to be cut off in turn.
+        at, end = database_now(), _end()  # Each cut records an event, which is not to be cut off in turn.
         while cut := _archive_and_cut(at, end):
             remove(cut)
             count += cut.sequence - cut.first + 1
             Keeping.objects.update(at_work_until=database_now() + _LEASE)
     return count
+
+
+def _end() -> int:
+    """The newest event that may be cut off: what a sink that is not paused still lacks is kept for it."""
+    slowest = Sink.objects.slowest_cursor()
+    newest, _ = head()
+    return newest if slowest is None else min(newest, slowest)
 
 
 def newest_cut() -> Cut | None:

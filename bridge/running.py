@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -16,8 +17,9 @@ from bridge.journal import Journal
 from bridge.link import Link
 from bridge.models import BridgeSource
 from bridge.process import Tenure, take
+from bridge.protocol.settings import HubSettings
 from bridge.server.server import BridgeServer
-from bridge.server.settings import BridgeSettings
+from bridge.server.settings import BridgeSettings, from_environment
 from bridge.worker import BridgeWorker
 
 logger = logging.getLogger(__name__)
@@ -31,7 +33,12 @@ def run(source: Source, *, port: int | None, say: Callable[[str], None]) -> None
     """Until SIGTERM or SIGINT. Raises `RunsAlready`, `NoFreePort`, `BadSetting`, `TakenOver`."""
     bridge = BridgeSource.objects.select_related("source").get(pk=source.pk)
     journal = Journal(source)
-    server = BridgeServer(server_settings(bridge, port), verify=verifier(bridge), on_note=journal.note)
+    server = BridgeServer(
+        server_settings(bridge, port),
+        from_environment(HubSettings, os.environ),
+        verify=verifier(bridge),
+        on_note=journal.note,
+    )
     tenure = take(source)
     try:
         asyncio.run(_serve(server, tenure, journal, say))
@@ -67,7 +74,10 @@ async def _serve(server: BridgeServer, tenure: Tenure, journal: Journal, say: Ca
 
 
 def server_settings(bridge: BridgeSource, port: int | None) -> BridgeSettings:
-    return BridgeSettings(
+    """What the source says goes before the environment; there the bounds are, as of a bridge that runs alone."""
+    return from_environment(
+        BridgeSettings,
+        os.environ,
         first_port=port or bridge.first_port,
         last_port=port or bridge.last_port,
         allowed_origins=frozenset(bridge.allowed_origins.split()),

@@ -180,7 +180,7 @@ def pause_after(failures: int, asked: timedelta | None = None) -> timedelta:
 
 
 def _skip(step: Step, mine: SinkQuerySet) -> None:
-    """Retention was forced past this sink, or cut while it was paused: that is said, never passed over."""
+    """Retention cut while this sink was paused: that is said, never passed over."""
     with transaction.atomic(durable=True):
         if mine.update(cursor=step.cursor):
             record(

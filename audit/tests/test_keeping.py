@@ -21,6 +21,7 @@ from audit.checks import check_all
 from audit.keeping import NotArchived, apply, apply_if_due, archive_folder, hold, keep_for, release
 from audit.models import Cut, Event, Keeping
 from audit.signing import Signer, new_signing_key
+from audit.streams.models import Sink
 from audit.tests.files import stand_alone, whole_file
 from audit.tests.make import ALICE, commit_events
 
@@ -60,6 +61,18 @@ def kept():
 
 def archives():
     return sorted(path.name for path in archive_folder().iterdir())
+
+
+def test_what_a_sink_still_lacks_is_kept_for_it(log):
+    slow = Sink.objects.create(name="slow", kind="file", address="a.jsonl", created_at=timezone.now(), cursor=5)
+    Sink.objects.create(name="quick", kind="file", address="b.jsonl", created_at=timezone.now(), cursor=OLD)
+
+    assert apply() == 5
+    assert apply() == 0 and kept()[0] == 6
+    slow.paused_at = timezone.now()
+    slow.save()
+
+    assert apply() == OLD - 5
 
 
 def test_old_events_are_archived_cut_off_and_removed(log, tmp_path):

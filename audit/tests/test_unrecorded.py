@@ -1,14 +1,15 @@
 """The watch that `conftest.py` has over every test finds what it is there for."""
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.db import connection, transaction
 
 from audit.actions import Action
 from audit.services import Target, record
 from audit.tests.make import ALICE
 from audit.tests.unrecorded import Watch
-from console.models import User
 
+User = get_user_model()
 # Compiled under the name of a module of ours, since what a test itself changes is no matter.
 SERVICES = """
 @transaction.atomic(durable=True)
