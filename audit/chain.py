@@ -181,7 +181,13 @@ def _fetch(start: int, end: int, limit: int) -> list[Row]:
 
 
 _NAMES = (*COLUMNS, "hash")
-_ON_SQLITE = ", ".join(f"CAST({name} AS TEXT)" if name in ("at", "operation") else name for name in _NAMES)
+#: Bytes are shown as such, which gives no event its hash: cast to text they would, and SQLite finds no event by them.
+_ON_SQLITE = ", ".join(
+    f"CASE typeof({name}) WHEN 'blob' THEN quote({name}) ELSE CAST({name} AS TEXT) END"
+    if name in ("at", "operation")
+    else name
+    for name in _NAMES
+)
 _ON_POSTGRESQL = ", ".join(
     {
         "at": """to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')""",

@@ -99,6 +99,23 @@ def test_a_value_that_can_not_be_read(change):
     assert flaw() == (5, Kind.CHANGED)
 
 
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL keeps one form of each value only")
+@pytest.mark.parametrize(
+    "change",
+    [
+        "at = replace(at, ' ', 'T') || 'Z'",
+        "at = CAST(at AS BLOB)",
+        "operation = substr(operation, 1, 8) || '-' || substr(operation, 9, 4) || '-' || substr(operation, 13, 4)"
+        " || '-' || substr(operation, 17, 4) || '-' || substr(operation, 21)",
+        "operation = CAST(operation AS BLOB)",
+    ],
+)
+def test_the_same_value_in_another_form_by_which_no_search_finds_it(change):
+    run(f"UPDATE audit_event SET {change} WHERE sequence = 5")
+
+    assert flaw() == (5, Kind.CHANGED)
+
+
 @pytest.mark.parametrize("sequence", [1, 5])
 def test_a_removed_row(sequence):
     run("DELETE FROM audit_event WHERE sequence = %s", sequence)

@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -11,6 +12,8 @@ from django.db import OperationalError
 
 from agents.clock import database_now
 from agents.models import Source
+from agents.portions import Portion
+from agents.readings import due
 from apikeys.actors import command_line_actor
 from apikeys.rights import Right
 from apikeys.services import revoke_key
@@ -140,6 +143,18 @@ def test_a_killed_process_of_this_machine_is_taken_over_at_once(source):
     second = take(source)
 
     assert second.beat() and not first.beat()
+
+
+def test_a_process_that_was_killed_at_reading_keeps_no_other_from_it(source):
+    take(source)
+    at = database_now()
+    Source.objects.update(reading_token=uuid4(), reading_until=at + timedelta(minutes=1), next_reading_at=at)
+    BridgeProcess.objects.update(name=f"process 4194305 on {socket.gethostname()}")
+    assert due(at, Portion(source.pk)) == []
+
+    take(source).begin(4475)
+
+    assert due(at, Portion(source.pk)) == [source.pk]
 
 
 def test_one_that_has_ended_leaves_the_bridge_to_the_next(source):
