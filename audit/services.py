@@ -107,7 +107,13 @@ def _chained(middles: Iterable[list[Value]], head: Head, at: str) -> list[list[A
     return rows
 
 
+_ARRAYS = [
+    f"%s::{ {'sequence': 'bigint', 'at': 'timestamptz', 'operation': 'uuid'}.get(name, 'text') }[]"
+    for name in (*COLUMNS, "hash")
+]
 _INSERT = f"INSERT INTO {{}} ({', '.join(COLUMNS)}, hash) VALUES ({', '.join(['%s'] * 17)})"
+#: One statement for all rows, a column each: half the time of one after the other, for which all other writers wait.
+_INSERT_ALL = f"INSERT INTO {{}} ({', '.join(COLUMNS)}, hash) SELECT * FROM unnest({', '.join(_ARRAYS)})"
 _AT, _OPERATION = COLUMNS.index("at"), COLUMNS.index("operation")
 
 
@@ -121,4 +127,7 @@ def _insert(rows: list[list[Any]], at: Any, table: str = "audit_event") -> None:
             stored[_OPERATION] = stored[_OPERATION].replace("-", "")
         parameters.append(stored)
     with connection.cursor() as cursor:
-        cursor.executemany(_INSERT.format(table), parameters)
+        if connection.vendor == "postgresql":
+            cursor.execute(_INSERT_ALL.format(table), [list(column) for column in zip(*parameters, strict=True)])
+        else:
+            cursor.executemany(_INSERT.format(table), parameters)
