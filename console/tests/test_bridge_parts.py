@@ -59,7 +59,7 @@ def test_what_the_bridge_tells_is_on_record(source):
 
     wanted = ["bridge.agent_connected", "bridge.agent_lost", "bridge.agent_refused", "bridge.app_disconnected"]
     assert [action for action, *_ in told()] == wanted
-    assert told()[0][1:] == ("agent-0 (session-0)", {"source": "desk", "says": "agent 0 did"})
+    assert told()[0][1:] == ("agent-0 (session-0)", {"source": "desk", "explanation": "agent 0 did"})
 
 
 def test_a_storm_is_summed_up(source, settings, monkeypatch):
@@ -79,7 +79,7 @@ def test_a_storm_is_summed_up(source, settings, monkeypatch):
     kept.write()
 
     assert told()[3:] == [
-        ("bridge.agent_connected", "agent-10 (session-10)", {"source": "desk", "says": "agent 10 did"}),
+        ("bridge.agent_connected", "agent-10 (session-10)", {"source": "desk", "explanation": "agent 10 did"}),
         ("bridge.summarised", "desk", {"bridge.agent_connected": 2, "bridge.agent_lost": 1}),
     ]
     kept.write(at_the_end=True)
