@@ -132,6 +132,9 @@ def _check_end(walk: Walk, end: int, end_hash: str) -> None:
     beyond = _one("SELECT min(sequence) FROM audit_event WHERE sequence > (SELECT sequence FROM audit_head)")
     if beyond and beyond[0]:
         raise Broken(beyond[0], Kind.ADDED, f"Event {beyond[0]} was added: the chain ends before it, as its head says.")
+    before = _one("SELECT min(sequence) FROM audit_event WHERE sequence < 1")
+    if before and before[0] is not None:
+        raise Broken(1, Kind.ADDED, f"Event {before[0]} was added: the chain begins with event 1.")
 
 
 def head() -> tuple[int, str]:

@@ -160,6 +160,21 @@ def test_an_event_added_at_the_end_with_a_well_made_hash():
     assert flaw() == (COUNT + 1, Kind.ADDED)
 
 
+def test_an_event_added_before_the_first():
+    run(
+        "PRAGMA ignore_check_constraints = ON"
+        if connection.vendor == "sqlite"
+        else "ALTER TABLE audit_event DROP CONSTRAINT audit_event_first_begins_the_chain"
+    )
+    try:
+        forge(0, "e" * 64)
+    finally:
+        if connection.vendor == "sqlite":
+            run("PRAGMA ignore_check_constraints = OFF")
+
+    assert flaw() == (1, Kind.ADDED)
+
+
 def test_an_event_put_in_the_place_of_another_with_a_well_made_hash():
     before = Event.objects.get(sequence=4)
     run("DELETE FROM audit_event WHERE sequence = 5")
