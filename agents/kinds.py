@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from apikeys.rights import Right
+from audit.services import Target
 
 if TYPE_CHECKING:
     from django.forms import ModelForm
@@ -180,6 +181,8 @@ class SourceKind:
     right_to_disconnect: Right = Right.AGENT_DISCONNECT
     #: What more is known of a session than its columns say.
     details: "Callable[[AgentSession], list[Fact]]" = field(default=lambda session: [])
+    #: As what else the audit log knows a session.
+    logged_as: "Callable[[AgentSession], Target | None]" = field(default=lambda session: None)
     #: What it says where it is confirmed.
     proved: "Callable[[Disconnection], str]" = field(default=lambda row: "The session is gone, and that is proved.")
 

@@ -78,6 +78,11 @@ def _claim(source_id: int, token: UUID, at: datetime) -> Source | None:
     return Source.objects.select_related("contract").get(pk=source_id)
 
 
+def take_over(source: Source) -> None:
+    """Whoever read this source does so no more: it is due at once, and a reading that is under way changes nothing."""
+    Source.objects.filter(pk=source.pk).update(reading_token=None, reading_until=None, next_reading_at=None)
+
+
 def _lease() -> timedelta:
     lease: timedelta = settings.CONSOLE_ATTEMPT_LIMIT + settings.CONSOLE_LEASE_MARGIN
     return lease

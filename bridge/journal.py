@@ -78,10 +78,15 @@ class Journal:
             self._window_ends = now + _WINDOW
 
     def _entry(self, note: Note) -> Entry:
-        data = {"source": self._target.label, "says": note.text}
+        data = {"source": self._target.label, "explanation": note.text}
         return Entry(_ACTIONS[note.event], CONSOLE, self._about(note), data=data)
 
     def _about(self, note: Note) -> Target:
         if not note.session_id:
             return self._target
-        return Target("desktop agent", note.session_id, f"{note.agent or 'without a name'} ({note.session_id})")
+        return agent_target(note.session_id, note.agent or "without a name")
+
+
+def agent_target(session_id: str, name: str) -> Target:
+    """The bridge tells of an agent before the console knows its session."""
+    return Target("desktop agent", session_id, f"{name} ({session_id})")

@@ -10,9 +10,11 @@ from django.urls import reverse
 from agents.kinds import DisconnectCall, Fact, Listing, OwnWorker, SourceKind
 from agents.models import AgentSession, Disconnection, Source
 from apikeys.rights import Right
+from audit.services import Target
 from bridge import listing
 from bridge.channels import Channel, channels_with
 from bridge.forms import BridgeForm
+from bridge.journal import agent_target
 from bridge.link import link_to
 
 #: Private channels that the dialog names.
@@ -130,6 +132,10 @@ def _details_of_app(session: AgentSession) -> list[Fact]:
     ]
 
 
+def logged_as(session: AgentSession) -> Target | None:
+    return None if session.part_of else agent_target(session.session_id, session.agent_id)
+
+
 def facts(source: Source) -> list[tuple[str, str]]:
     bridge = source.bridge
     return [
@@ -170,5 +176,6 @@ BRIDGE = SourceKind(
     right_to_see=Right.BRIDGE_GET,
     right_to_disconnect=Right.BRIDGE_DISCONNECT,
     details=details,
+    logged_as=logged_as,
     proved=proved,
 )

@@ -48,12 +48,16 @@ class Link:
             raise Unreachable("The bridge's own loop did not answer in time.") from None
 
     def disconnect(self, session_id: str) -> Answer:
-        """End the connection of an agent, or a membership."""
+        """End the connection of an agent, or a membership, for an administrator."""
         try:
             done = self._server.run_in_loop(lambda: self._disconnect(session_id), _WITHIN)
         except TimeoutError:
             return AnswerLost("the bridge's own loop did not answer in time")
         return Accepted() if done else Refused(message="The bridge lists no such session any more.")
+
+    def turn_out(self, session_id: str, why: str) -> None:
+        """End the connection of an agent that may not be here any more. Raises `TimeoutError`."""
+        self._server.run_in_loop(lambda: self._server.disconnect_agent(session_id, why), _WITHIN)
 
     def _disconnect(self, session_id: str) -> bool:
         """In one turn of the loop, so that what is looked at is what is acted on."""

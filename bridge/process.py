@@ -16,6 +16,7 @@ from django.db.models import Q
 
 from agents.clock import database_now
 from agents.models import Source
+from agents.readings import take_over
 from audit.actions import Action
 from audit.actors import CONSOLE
 from audit.services import Target, record
@@ -43,6 +44,7 @@ class Tenure:
         """The bridge listens."""
         with transaction.atomic(durable=True):
             BridgeProcess.objects.filter(self._mine).update(port=port, beat_at=database_now())
+            take_over(self.source)  # The former one may have been killed at reading.
             record(
                 Action.BRIDGE_STARTED, actor=CONSOLE, target=_target(self.source), port=port, process=_name_of_this()
             )

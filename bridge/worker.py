@@ -56,7 +56,7 @@ class BridgeWorker(Sweeper):
         for agent in agents:
             if agent.principal in unwelcome:
                 logger.warning("%s no longer opens this bridge: its agent is disconnected", agent.principal)
-                self._link.disconnect(agent.session_id)
+                self._link.turn_out(agent.session_id, "its API key no longer opens this bridge")
 
     def finish(self, why: str) -> None:
         """The bridge has closed: the list, which is empty now, is read a last time."""

@@ -177,6 +177,8 @@ def session(request: PageRequest, look: Look, pk: int) -> HttpResponse:
 def _events_of(session: AgentSession, disconnections: list[Disconnection]) -> list[Event]:
     """What the audit log says of this session, newest first."""
     about = Q(target_kind=session.target.kind, target_id=session.target.id)
+    if other := kind_of(session.source).logged_as(session):
+        about |= Q(target_kind=other.kind, target_id=other.id)
     if disconnections:
         about |= Q(target_kind="disconnection", target_id__in=[row.target.id for row in disconnections])
         about |= Q(target_kind="operation", target_id__in=[row.operation.target.id for row in disconnections])

@@ -286,6 +286,23 @@ def test_a_slow_sink_holds_up_no_other(committed_db, settings, monkeypatch):
             sweeper._hands.shutdown(wait=True)
 
 
+def test_a_worker_that_is_told_to_end_begins_no_further_batch(committed_db, monkeypatch):
+    monkeypatch.setattr(sending, "MOST_EVENTS", 1)
+    monkeypatch.setattr(sending, "stopping", threading.Event())
+
+    def script(peer):
+        while peer.request():
+            sending.stopping.set()
+            peer.send(answer())
+
+    with Scripted(script) as server:
+        sink = make_sink(address=server.url)
+        numbers = new_events(3)
+        send(sink)
+
+    assert received(server) == numbers[:1] and sink.cursor == numbers[0] and sink.lease_until is None
+
+
 def test_a_paused_sink_gets_nothing_and_goes_on_where_it_stood(committed_db):
     with Scripted(always(answer())) as server:
         sink = make_sink(address=server.url)
@@ -384,6 +401,17 @@ def test_syslog_that_was_not_read_to_the_end_is_sent_again(committed_db, setting
 
     got = [int(MESSAGE.fullmatch(message)[5]) for message in receiver.messages]
     assert [number for number in got if number in numbers] == numbers
+
+
+@pytest.mark.parametrize("kind", ["https", "syslog"])
+def test_a_host_that_can_not_be_one_is_said(committed_db, kind):
+    sink = make_sink(kind, "https://example.org" if kind == "https" else "tls://example.org")
+    Sink.objects.update(address=sink.address.replace("example.org", f"{'x' * 70}..invalid"))
+    new_events(1)
+
+    send(sink)
+
+    assert sink.failures == 1 and sink.last_error
 
 
 def test_a_certificate_that_nobody_vouches_for_gets_nothing(committed_db, tmp_path):

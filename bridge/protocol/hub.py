@@ -52,6 +52,8 @@ from bridge.protocol.settings import HubSettings
 from bridge.protocol.versions import SUPPORTED, version_of
 from bridge.protocol.waits import Waits
 
+#: Why an agent is disconnected, where nobody says otherwise.
+BY_ADMINISTRATOR = "disconnected by an administrator"
 _PRIVATE = (
     PrivateChannelBroadcast,
     PrivateChannelEventListenerAdded,
@@ -151,12 +153,12 @@ class Hub:
             self._disconnect(peer, f"no answer to {peer.silent_rounds} rounds of questions in a row")  # R52
         return self._out.effects
 
-    def disconnect_agent(self, session_id: str, at: float) -> list[Effect]:
-        """An administrator ends the connection of one agent; to the others it is lost like any other."""
+    def disconnect_agent(self, session_id: str, at: float, why: str = BY_ADMINISTRATOR) -> list[Effect]:
+        """End the connection of one agent; to the others it is lost like any other."""
         self._out.begin(at)
         for peer in self._peers.values():
             if peer.session_id == session_id:
-                self._disconnect(peer, "disconnected by an administrator")
+                self._disconnect(peer, why)
                 break
         return self._out.effects
 

@@ -24,7 +24,7 @@ from uuid import uuid4
 from picows import WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener
 
 from bridge.protocol.effects import Close, Effect, Note, Send, Verify
-from bridge.protocol.hub import Hub
+from bridge.protocol.hub import BY_ADMINISTRATOR, Hub
 from bridge.protocol.identity import AppKey
 from bridge.protocol.settings import HubSettings
 from bridge.protocol.snapshot import Snapshot
@@ -147,8 +147,8 @@ class BridgeServer:
             hub=self._hub.snapshot(self._now()),
         )
 
-    def disconnect_agent(self, session_id: str) -> None:
-        self._apply(self._hub.disconnect_agent(session_id, self._now()))
+    def disconnect_agent(self, session_id: str, why: str = BY_ADMINISTRATOR) -> None:
+        self._apply(self._hub.disconnect_agent(session_id, self._now(), why))
         self._need_turn()
 
     def disconnect_app(self, channel_id: str, app: AppKey) -> None:

@@ -14,7 +14,10 @@ from agents.tests.factory import make_session, make_source
 from apikeys.tests.factory import bearer, make_key
 from bridge import link
 from bridge.drawing import draw, shortened
+from bridge.journal import Journal
 from bridge.models import BridgeProcess
+from bridge.protocol.effects import Event as Happened
+from bridge.protocol.effects import Note
 from bridge.tests.fake import FakeServer, agent, app, channel, make_bridge, member
 from console.tests.factory import make_person, signed_in
 
@@ -164,6 +167,22 @@ def test_the_page_of_an_agent_tells_what_the_bridge_knows(viewer, bridge):
         "prices-1",
     ):
         assert said in text, said
+
+
+def test_the_page_of_an_agent_tells_when_it_came_and_went(bridge):
+    found = session("agent-A")
+    journal = Journal(bridge)
+    journal.note(Note(Happened.JOINED, "agent-A joined", found.session_id, "agent-A"))
+    journal.note(Note(Happened.LEFT, "agent-A left: it sleeps", found.session_id, "agent-A"))
+    journal.note(Note(Happened.JOINED, "agent-B joined", session("agent-B").session_id, "agent-B"))
+    journal.write()
+
+    text = signed_in(make_person("ada", "Administrator")).get(found.get_absolute_url()).text
+
+    assert re.findall(r"Desktop agent \w+", text[text.index("events-head") :]) == [
+        "Desktop agent gone",
+        "Desktop agent connected",
+    ]
 
 
 def test_the_dialog_names_the_impact(operator, bridge):

@@ -34,6 +34,14 @@ def test_a_disconnected_agent_is_closed_and_lost_to_the_others(wire, agents):
     assert [agent.name for agent in wire.snapshot().agents] == ["agent-A", "agent-C"]
 
 
+def test_an_agent_is_told_why_it_is_disconnected(wire, agents):
+    _, b, _ = agents
+
+    wire.do(wire.hub.disconnect_agent(b.session_id, wire.at, "its key has ended"))
+
+    assert b.closed == (1008, "its key has ended")
+
+
 def test_its_socket_closing_later_changes_nothing(wire, agents):
     a, b, _ = agents
     wire.disconnect_agent(b)

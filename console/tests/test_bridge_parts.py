@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -11,6 +12,8 @@ from django.db import OperationalError
 
 from agents.clock import database_now
 from agents.models import Source
+from agents.portions import Portion
+from agents.readings import due
 from apikeys.actors import command_line_actor
 from apikeys.rights import Right
 from apikeys.services import revoke_key
@@ -56,7 +59,7 @@ def test_what_the_bridge_tells_is_on_record(source):
 
     wanted = ["bridge.agent_connected", "bridge.agent_lost", "bridge.agent_refused", "bridge.app_disconnected"]
     assert [action for action, *_ in told()] == wanted
-    assert told()[0][1:] == ("agent-0 (session-0)", {"source": "desk", "says": "agent 0 did"})
+    assert told()[0][1:] == ("agent-0 (session-0)", {"source": "desk", "explanation": "agent 0 did"})
 
 
 def test_a_storm_is_summed_up(source, settings, monkeypatch):
@@ -76,7 +79,7 @@ def test_a_storm_is_summed_up(source, settings, monkeypatch):
     kept.write()
 
     assert told()[3:] == [
-        ("bridge.agent_connected", "agent-10 (session-10)", {"source": "desk", "says": "agent 10 did"}),
+        ("bridge.agent_connected", "agent-10 (session-10)", {"source": "desk", "explanation": "agent 10 did"}),
         ("bridge.summarised", "desk", {"bridge.agent_connected": 2, "bridge.agent_lost": 1}),
     ]
     kept.write(at_the_end=True)
@@ -140,6 +143,18 @@ def test_a_killed_process_of_this_machine_is_taken_over_at_once(source):
     second = take(source)
 
     assert second.beat() and not first.beat()
+
+
+def test_a_process_that_was_killed_at_reading_keeps_no_other_from_it(source):
+    take(source)
+    at = database_now()
+    Source.objects.update(reading_token=uuid4(), reading_until=at + timedelta(minutes=1), next_reading_at=at)
+    BridgeProcess.objects.update(name=f"process 4194305 on {socket.gethostname()}")
+    assert due(at, Portion(source.pk)) == []
+
+    take(source).begin(4475)
+
+    assert due(at, Portion(source.pk)) == [source.pk]
 
 
 def test_one_that_has_ended_leaves_the_bridge_to_the_next(source):

@@ -196,6 +196,14 @@ def test_asked_for_while_it_was_away_it_is_not_done_to_another(bridge, agents):
     assert now.pk != session.pk
 
 
+def told_of(source):
+    """By the bridge: about itself and about its agents."""
+    events = Event.objects.filter(action__startswith="bridge.").order_by("sequence")
+    return [
+        event for event in events if event.target_label == source.name or event.details.get("source") == source.name
+    ]
+
+
 def test_asked_to_end_it_leaves_a_true_list(bridge, agents):
     agents.join(bridge.port, "agent-A")
     bridge.sessions("agent-A")
@@ -204,8 +212,7 @@ def test_asked_to_end_it_leaves_a_true_list(bridge, agents):
 
     wait_for(lambda: not AgentSession.objects.live().filter(source=bridge.source).exists())
     wait_for(lambda: BridgeProcess.objects.get(source=bridge.source).token is None)
-    told = Event.objects.filter(target_kind="bridge", target_id=str(bridge.source.pk)).order_by("sequence")
-    actions = list(told.values_list("action", flat=True))
+    actions = [event.action for event in told_of(bridge.source)]
     assert actions[0] == "bridge.started" and actions[-1] == "bridge.stopped"
     assert {"bridge.agent_connected", "bridge.agent_lost"} <= set(actions)
     assert verify().flaw is None
@@ -230,6 +237,8 @@ def test_an_api_key_opens_the_bridge_until_it_is_revoked(committed_db_of_module,
         wait_for(lambda: not AgentSession.objects.live().filter(source=bridge.source).exists())
         log = bridge._database.data_dir / f"{bridge.name}-1.log"
         assert text not in log.read_text() and "no longer opens this bridge" in log.read_text()
+        [lost] = [event for event in told_of(bridge.source) if event.action == "bridge.agent_lost"]
+        assert lost.details["explanation"] == "agent-A left: its API key no longer opens this bridge"
         for event in Event.objects.all():
             assert text not in str(event.details)
     finally:
