@@ -66,7 +66,7 @@ def _requested(data: dict[str, Any]) -> Step:
 
 
 def _queued(data: dict[str, Any]) -> Step:
-    return Step("Queued", "Written down; a worker sends it as soon as the rate limit has a slot.", state="queued")
+    return Step("Queued", "Written down; a worker sends it as soon as the remote’s limits let it.", state="queued")
 
 
 def _sent(data: dict[str, Any]) -> Step:

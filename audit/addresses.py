@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ssl
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from django.core.exceptions import ValidationError
 
 #: Where clouds hand a machine its own keys, as far as the kinds below don't cover it.
-_METADATA = {ip_address("100.100.100.200"), ip_address("fd00:ec2::254")}
+_METADATA = set(map(ip_address, ("100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254")))
+#: Where a gateway makes IPv4 of IPv6 (RFC 6052, RFC 8215): the last 32 bits are the address that is meant.
+_TRANSLATED = (ip_network("64:ff9b::/96"), ip_network("64:ff9b:1::/48"))
 
 
 def why_not(address: str) -> str:
@@ -19,13 +21,20 @@ def why_not(address: str) -> str:
         parsed = ip_address(address.partition("%")[0])
     except ValueError:
         return ""
-    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped:
-        parsed = parsed.ipv4_mapped
+    if isinstance(parsed, IPv6Address):
+        parsed = _meant(parsed)
     if parsed.is_link_local or parsed in _METADATA:
         return f"{parsed} is a link-local or metadata address, which the console doesn't call"
     if parsed.is_multicast or parsed.is_unspecified:
         return f"{parsed} is no address of one machine"
     return ""
+
+
+def _meant(address: IPv6Address) -> IPv4Address | IPv6Address:
+    """The IPv4 address that it stands for, if it does."""
+    if any(address in network for network in _TRANSLATED):
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or address
 
 
 def is_loopback(host: str) -> bool:

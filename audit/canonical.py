@@ -38,19 +38,26 @@ def time_text(at: datetime) -> str:
 
 
 def stored_time_text(stored: str) -> str:
-    """The same from the text that SQLite holds; any other text stays as it is, and gives no event its hash."""
+    """The same from the text that SQLite holds; any other text is marked, and gives no event its hash.
+
+    Also another form of the same time: the database compares texts, and would not find the event by its time any more.
+    """
     if len(stored) == 26 and stored[10] == " ":
         return f"{stored[:10]}T{stored[11:]}Z"
     if len(stored) == 19 and stored[10] == " ":  # no microseconds
         return f"{stored[:10]}T{stored[11:]}.000000Z"
-    return stored
+    return _not_ours(stored)
 
 
 def stored_operation_text(stored: str) -> str:
-    """With hyphens, from the text that SQLite holds; any other text stays as it is."""
+    """With hyphens, from the text that SQLite holds; any other text is marked, as for times."""
     if len(stored) != 32:
-        return stored
+        return _not_ours(stored)
     return f"{stored[:8]}-{stored[8:12]}-{stored[12:16]}-{stored[16:20]}-{stored[20:]}"
+
+
+def _not_ours(stored: str) -> str:
+    return f"not as it is stored: {stored}"
 
 
 def operation_text(operation: UUID | str | None) -> str | None:

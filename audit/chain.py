@@ -132,6 +132,9 @@ def _check_end(walk: Walk, end: int, end_hash: str) -> None:
     beyond = _one("SELECT min(sequence) FROM audit_event WHERE sequence > (SELECT sequence FROM audit_head)")
     if beyond and beyond[0]:
         raise Broken(beyond[0], Kind.ADDED, f"Event {beyond[0]} was added: the chain ends before it, as its head says.")
+    before = _one("SELECT min(sequence) FROM audit_event WHERE sequence < 1")
+    if before and before[0] is not None:
+        raise Broken(1, Kind.ADDED, f"Event {before[0]} was added: the chain begins with event 1.")
 
 
 def head() -> tuple[int, str]:
@@ -181,7 +184,13 @@ def _fetch(start: int, end: int, limit: int) -> list[Row]:
 
 
 _NAMES = (*COLUMNS, "hash")
-_ON_SQLITE = ", ".join(f"CAST({name} AS TEXT)" if name in ("at", "operation") else name for name in _NAMES)
+#: Bytes are shown as such, which gives no event its hash: cast to text they would, and SQLite finds no event by them.
+_ON_SQLITE = ", ".join(
+    f"CASE typeof({name}) WHEN 'blob' THEN quote({name}) ELSE CAST({name} AS TEXT) END"
+    if name in ("at", "operation")
+    else name
+    for name in _NAMES
+)
 _ON_POSTGRESQL = ", ".join(
     {
         "at": """to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')""",

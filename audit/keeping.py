@@ -242,7 +242,10 @@ def _cut(first: int, walk: Walk, archive: str, digest: str) -> Cut | None:
 
 
 def remove(cut: Cut) -> None:
-    """Remove the rows up to the cut, the oldest first, and let others write in between."""
+    """Remove the rows up to the cut, the oldest first, and let others write in between. Raises NotArchived."""
+    # Whoever may write into the table could else have us remove what is in no archive.
+    if trouble := trusted_keys().trouble("cut", cut.facts):
+        raise NotArchived(f"The cut after event {cut.sequence} {trouble}, so that nothing is removed.")
     with connection.cursor() as cursor:
         while True:
             cursor.execute(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -59,8 +60,20 @@ def record_many(entries: Sequence[Entry]) -> None:
     # Read under the lock, so that times don't run against the order of the chain.
     at = timezone.now()
     rows = _chained(middles, head, time_text(at))
-    _insert(rows, connection.ops.adapt_datetimefield_value(at))
-    Head.objects.update(sequence=rows[-1][0], hash=rows[-1][-1])
+    with _at_once():
+        _insert(rows, connection.ops.adapt_datetimefield_value(at))
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE audit_head SET sequence = %s, hash = %s", [rows[-1][0], rows[-1][-1]])
+
+
+@contextmanager
+def _at_once() -> Iterator[None]:
+    """What is sent in here waits for its answers only once: all others wait for us while we hold the head."""
+    if connection.vendor != "postgresql":
+        yield
+        return
+    with connection.wrap_database_errors, connection.connection.pipeline():
+        yield
 
 
 def _middle(entry: Entry, context: RequestContext) -> list[Value]:
@@ -94,7 +107,13 @@ def _chained(middles: Iterable[list[Value]], head: Head, at: str) -> list[list[A
     return rows
 
 
+_ARRAYS = [
+    f"%s::{ {'sequence': 'bigint', 'at': 'timestamptz', 'operation': 'uuid'}.get(name, 'text') }[]"
+    for name in (*COLUMNS, "hash")
+]
 _INSERT = f"INSERT INTO {{}} ({', '.join(COLUMNS)}, hash) VALUES ({', '.join(['%s'] * 17)})"
+#: One statement for all rows, a column each: half the time of one after the other, for which all other writers wait.
+_INSERT_ALL = f"INSERT INTO {{}} ({', '.join(COLUMNS)}, hash) SELECT * FROM unnest({', '.join(_ARRAYS)})"
 _AT, _OPERATION = COLUMNS.index("at"), COLUMNS.index("operation")
 
 
@@ -108,4 +127,7 @@ def _insert(rows: list[list[Any]], at: Any, table: str = "audit_event") -> None:
             stored[_OPERATION] = stored[_OPERATION].replace("-", "")
         parameters.append(stored)
     with connection.cursor() as cursor:
-        cursor.executemany(_INSERT.format(table), parameters)
+        if connection.vendor == "postgresql":
+            cursor.execute(_INSERT_ALL.format(table), [list(column) for column in zip(*parameters, strict=True)])
+        else:
+            cursor.executemany(_INSERT.format(table), parameters)

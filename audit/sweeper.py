@@ -31,6 +31,11 @@ class Sweeper(sweeping.Sweeper):
         super().__init__("audit-sweeper", hands=MOST_SINKS + making.AT_ONCE + 2, woken=_woken)
         self._tidied_at = self._chores_at = datetime.min.replace(tzinfo=UTC)
 
+    def stop(self) -> None:
+        sending.stopping.set()
+        making.stopping.set()
+        super().stop()
+
     def sweep(self) -> float:
         close_old_connections()
         at = database_now()

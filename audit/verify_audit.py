@@ -358,12 +358,17 @@ def require_checkpoint(facts: Mapping[str, Any], keys: Keys) -> None:
 
 @dataclass(frozen=True)
 class Checked:
-    """What a file was found to hold: so many events, the first and last of them, and the hash of the last."""
+    """What a file was found to hold: so many events, the first and last of them, and the hash of the last.
+
+    `whole`: none between the first and the last is left out; else `query` is the search that found them.
+    """
 
     count: int
     first: int
     last: int
     hash: str
+    whole: bool
+    query: str
 
 
 class FileCheck:
@@ -396,8 +401,9 @@ class FileCheck:
                         self._finish(walk, line, walk.count - count_before)
                         if next(lines, None) is not None:
                             raise Broken(walk.sequence + 1, Kind.ADDED, "Something follows after the signed manifest.")
-                        first = line.facts["first"]
-                        return Checked(walk.count - count_before, first, walk.sequence, walk.hash)
+                        first, query = line.facts["first"], str(header.facts.get("query", ""))
+                        count = walk.count - count_before
+                        return Checked(count, first, walk.sequence, walk.hash, isinstance(walk, Walk), query)
                     else:
                         raise ValueError(f"Line {line.number} is of no known kind")
             except ValueError as error:
@@ -563,9 +569,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         check = FileCheck(keys, checkpoints)
         for path in given.files:
             checked = check.check(_opener(path, parser))
+            # Else a file from which a search left events out would pass for one that has them all.
+            left_out = "" if checked.whole else f", without those that the search {json.dumps(checked.query)} left out"
             print(
-                f"{path} holds: {checked.count} events, {checked.first} to {checked.last}; the hash of the last is"
-                f" {checked.hash}"
+                f"{path} holds: {checked.count} events, {checked.first} to {checked.last}{left_out};"
+                f" the hash of the last is {checked.hash}"
             )
     except Broken as broken:
         print(f"It does not hold. {broken.flaw.message} ({broken.flaw.kind})", file=sys.stderr)

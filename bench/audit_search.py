@@ -52,12 +52,12 @@ TEXTS = ("storage", "flooded", '"storage is full"', '"full storage is"', "障害
 
 def run(*, quick: bool) -> list[Figure]:
     count = 50_000 if quick else MANY
-    blocks, of = (2, 3) if quick else (5, 7)
+    blocks, of = (2, 2) if quick else (5, 7)
     collect_if_changed()
     browser = signed_in()
     prepare(os.environ, count)
     with web(os.environ) as url:
-        ask(browser, url, blocks=1, of=WARM_UP)
+        ask(browser, url, blocks=1, of=1 if quick else WARM_UP)
         took = ask(browser, url, blocks=blocks, of=of)
         figures = [against_newest(took, line, 3, count) for line in SEARCHES]
         figures += [against_newest(took, line, 10, count) for line in TEXTS]

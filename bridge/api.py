@@ -25,7 +25,7 @@ from apikeys.checking import LiveKey
 from apikeys.errors import Problem, Refusal
 from apikeys.idempotency import idempotent
 from audit.keyset import Paging, asked, page
-from bridge.channels import channels_of, is_creator
+from bridge.channels import channels_of, is_creator, oldest_channels
 from bridge.kind import BRIDGE
 from bridge.models import BridgeProcess
 from bridge.process import alive_since
@@ -199,10 +199,11 @@ class PrivateChannels(ApiView):
     )
     def get(self, request: KeyRequest) -> Response:
         wanted = asked(request, ChannelFilter)
-        rows = _sessions(request.auth).live().exclude(part_of="").order_by("first_seen_at", "pk")
+        rows = _sessions(request.auth).live().exclude(part_of="")
         if "bridge" in wanted:
             rows = rows.filter(source=wanted["bridge"])
-        return Response(ChannelShown(channels_of(rows)[:MOST_CHANNELS], many=True).data)
+        channels, _ = oldest_channels(rows, MOST_CHANNELS)
+        return Response(ChannelShown(channels, many=True).data)
 
 
 class OnePrivateChannel(ApiView):

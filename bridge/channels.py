@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from django.db.models import Min, QuerySet
 from django.urls import reverse
 
 from agents.models import AgentSession
@@ -88,6 +89,16 @@ def _age(member: AgentSession) -> tuple[bool, int]:
 
 def _order(member: AgentSession) -> tuple[bool, str, int]:
     return not is_creator(member), member.agent_id, member.pk
+
+
+def oldest_channels(memberships: QuerySet[AgentSession], most: int) -> tuple[list[Channel], int]:
+    """The `most` oldest of their channels, and how many there are; agents may open them by the thousand."""
+    keys = memberships.order_by().values_list("source_id", "part_of")
+    found = keys.annotate(began=Min("first_seen_at"), first=Min("pk")).order_by("began", "first")
+    wanted = {(source_id, key) for source_id, key, *_ in found[:most]}
+    rows = memberships.filter(part_of__in={key for _, key in wanted}).order_by("first_seen_at", "pk")
+    channels = [each for each in channels_of(rows) if (each.source_id, each.key) in wanted]
+    return channels, found.count()
 
 
 def live_channels(source_ids: Iterable[int]) -> list[Channel]:

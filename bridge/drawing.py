@@ -72,8 +72,8 @@ class Drawing:
         return _TOP
 
 
-def draw(agents: Sequence[AgentSession], channels: Sequence[Channel]) -> Drawing:
-    """Those with private channels come first where there is no room for all."""
+def draw(agents: Sequence[AgentSession], channels: Sequence[Channel], more_channels: int = 0) -> Drawing:
+    """Those with private channels come first where there is no room for all. `more_channels`: so many are not given."""
     talking = {name for channel in channels[:MOST] for name in channel.agents}
     chosen = sorted(agents, key=lambda agent: agent.received["name"] not in talking)[:MOST]
     left = {
@@ -91,7 +91,7 @@ def draw(agents: Sequence[AgentSession], channels: Sequence[Channel]) -> Drawing
         for name in channel.agents:
             if name in left:
                 lines.append(Line(_curve(left[name], box), is_home=name == channel.home))
-    left_out = len(agents) + len(channels) - len(left) - len(right)
+    left_out = len(agents) + len(channels) + more_channels - len(left) - len(right)
     return Drawing(list(left.values()), right, lines, left_out)
 
 

@@ -15,7 +15,7 @@ from agents.models import AgentSession, Disconnection
 from agents.offers import Offer, offers_for
 from apikeys.pages import PageRequest, require_right
 from apikeys.rights import Right
-from bridge.channels import Channel, channels_of, is_creator, live_channels
+from bridge.channels import Channel, channels_of, is_creator, oldest_channels
 from bridge.drawing import Drawing, draw
 from bridge.kind import BRIDGE
 from bridge.models import BridgeProcess
@@ -26,22 +26,12 @@ CHANNELS, FORMER = 200, 50
 
 
 @dataclass(frozen=True)
-class ShownAgent:
-    offer: Offer
-    channels: list[Channel]
-
-    @property
-    def session(self) -> AgentSession:
-        return self.offer.session
-
-
-@dataclass(frozen=True)
 class ShownBridge:
     """`process`: the one that runs it; None where none does."""
 
     shown: ShownSource
     process: BridgeProcess | None
-    agents: list[ShownAgent]
+    agents: list[Offer]
     channels: list[Channel]
     more_channels: int
     drawing: Drawing
@@ -56,7 +46,7 @@ def _processes() -> list[tuple[object, ...]]:
 @follows(also=_processes)
 def bridge_list(request: PageRequest, look: Look) -> HttpResponse:
     bridges = _bridges(request, counted([each for each in look.sources if each.kind is BRIDGE]))
-    in_motion = any(agent.offer.open_one for bridge in bridges for agent in bridge.agents)
+    in_motion = any(offer.open_one for bridge in bridges for offer in bridge.agents)
     return look.render("bridge/list.html", {"bridges": bridges}, in_motion=in_motion)
 
 
@@ -71,27 +61,14 @@ def _bridges(request: PageRequest, sources: list[ShownSource]) -> list[ShownBrid
     processes = {
         each.pk: each for each in BridgeProcess.objects.filter(token__isnull=False, beat_at__gte=alive_since())
     }
-    channels = live_channels(by_pk)
-    return [
-        _bridge(
-            each,
-            processes.get(each.source.pk),
-            of_source.get(each.source.pk, []),
-            [channel for channel in channels if channel.source_id == each.source.pk],
-        )
-        for each in sources
-    ]
+    return [_bridge(each, processes.get(each.source.pk), of_source.get(each.source.pk, [])) for each in sources]
 
 
-def _bridge(
-    shown: ShownSource, process: BridgeProcess | None, offers: list[Offer], channels: list[Channel]
-) -> ShownBridge:
-    agents = [
-        ShownAgent(offer, [each for each in channels if offer.session.received["name"] in each.agents])
-        for offer in offers
-    ]
-    drawing = draw([offer.session for offer in offers], channels)
-    return ShownBridge(shown, process, agents, channels[:CHANNELS], max(0, len(channels) - CHANNELS), drawing)
+def _bridge(shown: ShownSource, process: BridgeProcess | None, offers: list[Offer]) -> ShownBridge:
+    live = AgentSession.objects.live().filter(source=shown.source.pk).exclude(part_of="")
+    channels, count = oldest_channels(live, CHANNELS)
+    more = count - len(channels)
+    return ShownBridge(shown, process, offers, channels, more, draw([each.session for each in offers], channels, more))
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -45,6 +46,8 @@ ATTEMPTS = 3
 #: Events that one query looks through, and the rows that it brings at the most.
 WINDOW, BATCH = 20_000, 500
 _LEASE = timedelta(seconds=60)
+#: Set when this process is to end: what is half made is left to another worker.
+stopping = threading.Event()
 
 
 class _Stopped(Exception):
@@ -171,6 +174,8 @@ def _batches(query: Query, end: int) -> Iterator[tuple[int, list[Row]]]:
 
 def _go_on(export: Export, looked_at: int, count: int, size: int) -> None:
     """Tell how far it is and hold the lease for longer; raises where it is no longer ours."""
+    if stopping.is_set():
+        _ours(export).update(lease_token=None, lease_until=None, attempts=F("attempts") - 1)
     if size > settings.CONSOLE_AUDIT_EXPORT_MEGABYTES * 1_000_000:
         raise _TooLarge
     if not _ours(export).update(looked_at=looked_at, count=count, size=size, lease_until=database_now() + _LEASE):

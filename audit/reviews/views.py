@@ -80,11 +80,12 @@ def item_of(event: Event) -> str:
 
 def context_of_event(event: Event, actor: Actor) -> dict[str, Any]:
     """What `audit/reviews/_marks.html` shows on the page of an event."""
+    own = services.is_own(event, services.hands_of(actor))
     return {
         "marks": services.marks_of(event),
         "item": item_of(event),
         "wants_review": wanted.wants_review(event),
-        "may_review": REVIEW in actor.rights and not services.is_own(event, services.hands_of(actor)),
-        "is_own": services.is_own(event, services.hands_of(actor)),
+        "may_review": REVIEW in actor.rights and not own,
+        "is_own": own,
         "note": ReviewForm()["note"],
     }

@@ -114,7 +114,7 @@ def _indexed(query: Query, first: int, last: int) -> tuple[Bits, bool]:
     chunks = range(place(first)[0], place(last)[0] + 1) if first <= last else range(0)
     plans = {term: plan(term) for term in query.terms if not _is_range(term)}
     postings = _postings(chunks, {number for each in plans.values() for numbers in each.any_of for number in numbers})
-    ranges = {term: _range(term, chunks) for term in query.terms if _is_range(term)}
+    ranges = {term: _range(term, chunks, last) for term in query.terms if _is_range(term)}
 
     def of_term(term: Term, chunk: int) -> int:
         if term in ranges:
@@ -168,7 +168,7 @@ def _is_range(term: Term) -> bool:
     return isinstance(term.value, Span | datetime)
 
 
-def _range(term: Term, chunks: range) -> Bits:
+def _range(term: Term, chunks: range, indexed: int) -> Bits:
     """The positions in each chunk that a condition about numbers or times holds for."""
     if isinstance(term.value, Span):
         first, last = term.value.first or 0, term.value.last
@@ -181,13 +181,13 @@ def _range(term: Term, chunks: range) -> Bits:
     assert isinstance(term.value, datetime)
     found = {}
     for chunk in Chunk.objects.filter(chunk__in=list(chunks)).defer("names"):
-        earlier = _earlier(chunk, term.value)
+        earlier = _earlier(chunk, term.value, indexed)
         found[chunk.chunk] = ALL & ~earlier if term.field == "after" else earlier
     return found
 
 
-def _earlier(chunk: Chunk, moment: datetime) -> int:
-    """The positions of the events of this chunk that were recorded before the moment."""
+def _earlier(chunk: Chunk, moment: datetime, indexed: int) -> int:
+    """The positions of the indexed events of this chunk that were recorded before the moment."""
     if chunk.last_at < moment:
         return ALL
     if chunk.first_at >= moment:
@@ -198,7 +198,8 @@ def _earlier(chunk: Chunk, moment: datetime) -> int:
         events = Event.objects.filter(sequence__gte=first, sequence__lt=first + CHUNK, at__lt=moment)
         _add(bits, events.values_list("sequence", flat=True))
         return bits.get(chunk.chunk, 0)
-    return between(0, _halved(first, first + CHUNK, moment) - first - 1)
+    # What the index does not hold yet may have been recorded by a clock that was set back.
+    return between(0, _halved(first, min(first + CHUNK, indexed + 1), moment) - first - 1)
 
 
 def _halved(low: int, high: int, moment: datetime) -> int:

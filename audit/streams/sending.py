@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import random
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -41,6 +42,9 @@ DELIVER: dict[str, Callable[[Batch, StillOurs], None]] = {
 #: Events that one step looks through at the most.
 WINDOW = 2_000
 
+#: Set when this process is to end: what is sent at the moment is, and nothing more is begun.
+stopping = threading.Event()
+
 type Clock = Callable[[], datetime]
 
 
@@ -61,7 +65,7 @@ def send(sink_id: UUID, clock: Clock = database_now) -> bool:
         return False
     mine = Sink.objects.filter(pk=sink_id, lease_token=token)
     try:
-        while step := _next_step(mine):
+        while not stopping.is_set() and (step := _next_step(mine)):
             _take(step, mine, clock)
     except (NotTaken, QueryError) as error:
         _put_off(mine, error, clock())

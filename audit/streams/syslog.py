@@ -63,7 +63,7 @@ def deliver(batch: Batch, still_ours: StillOurs) -> None:
         raise NotTaken(f"its TLS certificate was not accepted: {error.verify_message}") from None
     except TimeoutError:
         raise NotTaken(f"it did not read everything and close within {end.whole:g} s") from None
-    except socket.gaierror:
+    except (socket.gaierror, UnicodeError):
         raise NotTaken("its host name can't be resolved") from None
     except ConnectionRefusedError:
         raise NotTaken("the connection was refused") from None

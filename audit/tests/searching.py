@@ -26,11 +26,27 @@ NASTY = [
     "Äpfel",
     "ß",
 ]
-NAMES = ["alice", "Alice", "ALICE B", "bob", "agent1", "agent1 (17)", "agent10 (17)", "agent (x (y)", "tokyo", *NASTY]
+#: Longer than any beginning that the index holds, and the same as far as that goes.
+LONG = ["long" * 9, "long" * 9 + " (17)", "long" * 8 + "est"]
+NAMES = [
+    *LONG,
+    "alice",
+    "Alice",
+    "ALICE B",
+    "bob",
+    "agent1",
+    "agent1 (17)",
+    "agent10 (17)",
+    "agent (x (y)",
+    "tokyo",
+    *NASTY,
+]
 SENTENCES = [
     "storage is full",
     "Storage, is: FULL again",
     "is storage full?",
+    # Has all the words and both pairs of them, and yet not the phrase.
+    "storage is slow and the disk is full",
     "full",
     "fullness",
     "サーバー障害のため",
@@ -68,7 +84,9 @@ entries = st.builds(
 )
 
 texts = st.one_of(
-    names, st.sampled_from(["age", "agent", "17", "x (y", "a", "tok"]), anything.map(str.strip).filter(bool)
+    names,
+    st.sampled_from(["age", "agent", "agent1 (", "17", "x (y", "a", "tok", LONG[0][:34]]),
+    anything.map(str.strip).filter(bool),
 )
 text_terms = st.builds(
     Term,

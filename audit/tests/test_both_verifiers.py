@@ -340,6 +340,18 @@ def test_the_verifier_runs_alone(tmp_path):
     assert stand_alone(tmp_path, tmp_path / "nowhere").returncode == 2
 
 
+def test_a_file_of_a_search_does_not_pass_for_one_that_has_everything(tmp_path):
+    rows = [row for row in verify_rows() if row[0] != 5]
+    few = made(rows, whole=False, query="-actor:mallory")
+
+    result = stand_alone(tmp_path, few, whole_file())
+
+    assert (result.returncode, result.stderr) == (0, "")
+    of_search, of_all = result.stdout.splitlines()
+    assert 'without those that the search "-actor:mallory" left out' in of_search
+    assert "without" not in of_all
+
+
 def test_the_verifier_is_one_file_for_old_pythons():
     source = Path(verify_audit.__file__).read_text()
 

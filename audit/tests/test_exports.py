@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import tracemalloc
 from datetime import timedelta
 from uuid import uuid4
@@ -227,6 +228,21 @@ def test_a_worker_that_died_is_followed_by_another_that_begins_anew(committed_db
     os.utime(folder() / f"{export.pk}-dead.jsonl.part", (0, 0))
     making.sweep_away(database_now())
     assert [path.name for path in folder().iterdir()] == [export.file_name]
+
+
+def test_a_worker_that_is_told_to_end_leaves_it_to_another(committed_db, monkeypatch):
+    commit_events(3)
+    export = request()
+    with monkeypatch.context() as patch:
+        patch.setattr(making, "stopping", threading.Event())
+        making.stopping.set()
+        making.make(export.pk)
+        assert making.due(database_now()) == [export.pk] and list(folder().iterdir()) == []
+
+    making.make(export.pk)
+
+    export.refresh_from_db()
+    assert (export.state, export.attempts) == (State.READY, 1)
 
 
 def test_what_kills_each_worker_is_given_up(committed_db):

@@ -265,6 +265,19 @@ def test_a_cut_that_the_console_did_not_sign_is_found(log, signer):
     assert "the cut is signed with the key" in flaw.message
 
 
+def test_the_console_removes_nothing_for_a_cut_that_it_did_not_sign(log):
+    event = Event.objects.get(sequence=5)
+    facts = {"first": 1, "sequence": 5, "hash": event.hash, "at": event.at, "archive": "x", "digest": "x"}
+    Cut.objects.create(**facts, key_id="x", signature="x")  # The triggers can't tell.
+
+    chores.do()
+    with pytest.raises(NotArchived, match="The cut after event 5 is signed with the key x"):
+        apply()
+
+    assert kept()[:5] == [1, 2, 3, 4, 5]
+    assert Event.objects.filter(action=Action.AUDIT_ARCHIVE_FAILED).exists()
+
+
 @pytest.mark.parametrize("harm", ["removed", "changed", "another"])
 def test_an_archive_that_was_tampered_with_is_found(log, harm):
     apply()

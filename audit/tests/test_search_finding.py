@@ -149,6 +149,17 @@ def test_a_clock_set_back_hides_nothing():
     assert find(parse("before:2026-11-01T00:10Z")).count == 3
 
 
+def test_a_clock_set_back_behind_the_index_hides_nothing():
+    for minutes in [0, 20]:
+        record_at(FIRST + timedelta(minutes=minutes), make_entry())
+    index.catch_up(least=1)
+    for minutes in [0, 0]:
+        record_at(FIRST + timedelta(minutes=minutes), make_entry())
+
+    assert find(parse("after:2026-11-01T00:10Z")).count == 1
+    assert find(parse("before:2026-11-01T00:10Z")).count == 3
+
+
 def test_it_counts_by_names():
     begin_late()
     commit_events(20)

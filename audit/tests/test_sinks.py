@@ -286,6 +286,23 @@ def test_a_slow_sink_holds_up_no_other(committed_db, settings, monkeypatch):
             sweeper._hands.shutdown(wait=True)
 
 
+def test_a_worker_that_is_told_to_end_begins_no_further_batch(committed_db, monkeypatch):
+    monkeypatch.setattr(sending, "MOST_EVENTS", 1)
+    monkeypatch.setattr(sending, "stopping", threading.Event())
+
+    def script(peer):
+        while peer.request():
+            sending.stopping.set()
+            peer.send(answer())
+
+    with Scripted(script) as server:
+        sink = make_sink(address=server.url)
+        numbers = new_events(3)
+        send(sink)
+
+    assert received(server) == numbers[:1] and sink.cursor == numbers[0] and sink.lease_until is None
+
+
 def test_a_paused_sink_gets_nothing_and_goes_on_where_it_stood(committed_db):
     with Scripted(always(answer())) as server:
         sink = make_sink(address=server.url)
@@ -386,6 +403,17 @@ def test_syslog_that_was_not_read_to_the_end_is_sent_again(committed_db, setting
     assert [number for number in got if number in numbers] == numbers
 
 
+@pytest.mark.parametrize("kind", ["https", "syslog"])
+def test_a_host_that_can_not_be_one_is_said(committed_db, kind):
+    sink = make_sink(kind, "https://example.org" if kind == "https" else "tls://example.org")
+    Sink.objects.update(address=sink.address.replace("example.org", f"{'x' * 70}..invalid"))
+    new_events(1)
+
+    send(sink)
+
+    assert sink.failures == 1 and sink.last_error
+
+
 def test_a_certificate_that_nobody_vouches_for_gets_nothing(committed_db, tmp_path):
     context, _ = make_certificate(tmp_path)
     with Receiver(tls=context) as receiver:
@@ -448,6 +476,11 @@ def test_a_link_is_not_followed(committed_db, tmp_path):
         ("https", "https://169.254.169.254/latest"),
         ("https", "https://[fe80::1]/"),
         ("https", "https://[::ffff:169.254.169.254]/"),
+        ("https", "https://[64:ff9b::169.254.169.254]/"),
+        ("https", "https://[2002:a9fe:a9fe::1]/"),
+        ("https", "https://[fd20:ce::254]/"),
+        ("https", "https://192.0.0.192/"),
+        ("https", "https://168.63.129.16/"),
         ("https", "ftp://collector.example.org/"),
         ("https", "https://collector.example.org/?token=1"),
         ("syslog", "udp://syslog.example.org"),

@@ -99,6 +99,23 @@ def test_a_value_that_can_not_be_read(change):
     assert flaw() == (5, Kind.CHANGED)
 
 
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL keeps one form of each value only")
+@pytest.mark.parametrize(
+    "change",
+    [
+        "at = replace(at, ' ', 'T') || 'Z'",
+        "at = CAST(at AS BLOB)",
+        "operation = substr(operation, 1, 8) || '-' || substr(operation, 9, 4) || '-' || substr(operation, 13, 4)"
+        " || '-' || substr(operation, 17, 4) || '-' || substr(operation, 21)",
+        "operation = CAST(operation AS BLOB)",
+    ],
+)
+def test_the_same_value_in_another_form_by_which_no_search_finds_it(change):
+    run(f"UPDATE audit_event SET {change} WHERE sequence = 5")
+
+    assert flaw() == (5, Kind.CHANGED)
+
+
 @pytest.mark.parametrize("sequence", [1, 5])
 def test_a_removed_row(sequence):
     run("DELETE FROM audit_event WHERE sequence = %s", sequence)
@@ -141,6 +158,21 @@ def test_an_event_added_at_the_end_with_a_well_made_hash():
     forge(COUNT + 1, Head.objects.get().hash)
 
     assert flaw() == (COUNT + 1, Kind.ADDED)
+
+
+def test_an_event_added_before_the_first():
+    run(
+        "PRAGMA ignore_check_constraints = ON"
+        if connection.vendor == "sqlite"
+        else "ALTER TABLE audit_event DROP CONSTRAINT audit_event_first_begins_the_chain"
+    )
+    try:
+        forge(0, "e" * 64)
+    finally:
+        if connection.vendor == "sqlite":
+            run("PRAGMA ignore_check_constraints = OFF")
+
+    assert flaw() == (1, Kind.ADDED)
 
 
 def test_an_event_put_in_the_place_of_another_with_a_well_made_hash():

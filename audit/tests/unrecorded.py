@@ -35,13 +35,17 @@ UNWATCHED = {
     "agents_agentsession": "the remote's own list, copied; outcomes are events of the disconnection",
     "agents_contract": "the pacer's clock",
     "apikeys_idempotentrequest": "answers kept for repeated requests",
-    "apikeys_dailyuse": "counts of use",
+    "apikeys_apikeyuse": "counts of use",
     "bridge_bridgeprocess": "signs of life; starts and ends are events",
 }
 #: Functions that may change what they change without an event, and why.
 ALLOWED = {
     "agents.credentials.store": "a part of services, which tests also call alone to make sources",
     "apikeys.checking._note_use": "counts of use",
+    "apikeys.checking._digest_anew": "the same secret, with a newer pepper",
+    "apikeys.throttling._take_portion": "what a key may still ask for in this minute",
+    "audit.exports.making.make": "who makes the file, and how far it is; its end is an event",
+    "audit.exports.making._go_on": "how far the file is; its end is an event",
     "apikeys.expiry._send": "that a warning was sent; the warning itself is an event",
     "audit.checks.ask": "the check that follows is an event",
     "audit.checks._check_as_asked": "takes that back",
@@ -69,7 +73,9 @@ class Watch:
 
     def __call__(self, execute, sql, params, many, context):
         result = execute(sql, params, many, context)
-        self._note(sql)
+        # An UPDATE or DELETE may have found nothing to change; of an INSERT the driver may not know yet.
+        if context["cursor"].rowcount != 0 or sql.startswith("INSERT"):
+            self._note(sql)
         return result
 
     def _note(self, sql: str) -> None:

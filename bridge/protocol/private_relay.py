@@ -1,6 +1,7 @@
 """Messages of private channels: passed to the one agent that they name, and remembered by what they say."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 from bridge.protocol.collation import MALFORMED
@@ -96,10 +97,15 @@ class PrivateRelay:
 
     def agent_lost(self, name: str) -> None:
         """Q15: the home repeats nothing any more, so its participants hear from us that its apps are gone."""
-        for channel in self._private.of(name):
-            if channel.home == name and self._settings.announce_lost_creators:
-                self._say(channel, self._private.farewells(channel, _at_home(channel)))
+        if self._settings.announce_lost_creators:
+            self._say(self._farewells_of(name))
         self._private.agent_lost(name)
+
+    def _farewells_of(self, home: str) -> Iterator[tuple[PrivateChannel, Farewell]]:
+        for channel in self._private.of(home):
+            if channel.home == home:
+                for goodbye in self._private.farewells(channel, _at_home(channel)):
+                    yield channel, goodbye
 
     def disconnect_app(self, channel_id: str, app: AppKey) -> None:
         """For the app as its disconnect() would (R79, R80, R81), and from then on nothing from or to it is relayed."""
@@ -108,7 +114,7 @@ class PrivateRelay:
             if member is None:
                 continue
             if not member.has_left:
-                self._say(channel, self._goodbyes(channel, app))
+                self._say((channel, goodbye) for goodbye in self._goodbyes(channel, app))
             self._private.refuse(channel_id, app)  # Before it leaves, so that its channel stays on the list.
             self._private.left(channel, app)
             self._out.note(Event.APP_DISCONNECTED, f"{app.app_id} of {app.desktop_agent} cut off from {channel_id}")
@@ -119,8 +125,9 @@ class PrivateRelay:
         # One message: its home tells the others, and says the onUnsubscribes before (R80, R81).
         return [Farewell(app, channel.creator, True)]
 
-    def _say(self, channel: PrivateChannel, goodbyes: Iterable[Farewell]) -> None:
-        for goodbye in goodbyes:
+    def _say(self, goodbyes: Iterable[tuple[PrivateChannel, Farewell]]) -> None:
+        """Up to a bound: they are as many as what left listened to, times those who hear of it."""
+        for channel, goodbye in islice(goodbyes, self._settings.max_goodbyes):
             other = self._agents.get(goodbye.destination.desktop_agent)
             if other is not None:
                 self._out.send(other, self._message(channel, goodbye))

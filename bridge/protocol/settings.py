@@ -37,5 +37,7 @@ class HubSettings:
     max_private_channels: int = 1_000
     max_members: int = 250
     max_kept: int = 5_000
+    #: Messages that say at once that apps have left.
+    max_goodbyes: int = 5_000
     #: Characters of an id that is remembered.
     max_id: int = 256

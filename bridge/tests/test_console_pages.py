@@ -5,11 +5,13 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from django.db.models.signals import post_init
 
 from agents.models import AgentSession, Disconnection, Operation
 from agents.readings import read_source
 from agents.states import State
 from agents.tests.factory import make_session, make_source
+from apikeys.tests.factory import bearer, make_key
 from bridge import link
 from bridge.drawing import draw, shortened
 from bridge.journal import Journal
@@ -57,6 +59,30 @@ def test_the_page_shows_bridge_agents_and_channels(viewer, bridge, django_assert
     assert "ws://127.0.0.1:4475" in text and "Sail 1.4" in text
     assert re.findall(r'<tr id="session-\d+" data-state="(\w+)"', text) == ["connected", "connected"]
     assert 'href="/bridge/channels/' in text and "pricer of agent-A" in text and "disconnect 1" in text
+
+
+@pytest.mark.parametrize("where", ["page", "api"])
+def test_no_more_private_channels_are_loaded_than_are_shown(viewer, bridge, server, monkeypatch, where):
+    """An agent may open a thousand, and two hundred agents may connect."""
+    pricer, trader = app("pricer", "agent-A"), app("trader", "agent-B")
+    server.set(channels=[channel(f"prices-{number}", pricer, trader) for number in range(9)])
+    read_source(bridge.pk)
+    loaded = []
+
+    def count(*, instance, **_):
+        loaded.append(instance)
+
+    post_init.connect(count, sender=AgentSession)
+    monkeypatch.setattr("bridge.views.CHANNELS", 2)
+    monkeypatch.setattr("bridge.api.MOST_CHANNELS", 2)
+
+    if where == "page":
+        assert "And 7 more, which the API lists" in viewer.get("/bridge/").text
+    else:
+        _, key = make_key("collector", "bridge:get")
+        assert len(viewer.get("/api/console/v1/private-channels", headers=bearer(key)).json()) == 2
+
+    assert len([each for each in loaded if each.part_of]) == 4
 
 
 def test_the_drawing_shows_who_is_connected_to_what(bridge):

@@ -208,6 +208,22 @@ def test_apps_and_listeners_are_remembered_up_to_a_bound():
     assert len(known["T@agent-A"][1]) == 7
 
 
+@pytest.mark.parametrize("how", ["its agent is lost", "an administrator disconnects it"])
+def test_goodbyes_are_said_up_to_a_bound(how):
+    wire, a, b = opened(max_goodbyes=100)
+    for number in range(20):
+        a.tell("eventListenerAdded", PC, app(f"T{number}"), K_B, listenerType="onUnsubscribe")
+        b.tell("onAddContextListener", PC, K, T_A, contextType=f"t{number}")
+    a.clear()
+
+    if how == "its agent is lost":
+        b.hang_up()
+    else:
+        wire.disconnect_app(PC, K_B)
+
+    assert a.types.count("PrivateChannel.onUnsubscribe") == 100
+
+
 def test_of_those_that_left_the_first_makes_room():
     wire, a, _ = opened(max_members=3)
     for number in range(10):

@@ -117,6 +117,14 @@ class TheOverview(PageCase):
 
         self.assertContains(self.client.get("/"), "Let’s connect a source")
 
+    def test_without_a_source_it_still_says_what_needs_attention(self):
+        self.source.credentials.all().delete()
+        self.source.webconnect.delete()
+        self.source.delete()
+        Heartbeat.objects.update(at=now() - timedelta(minutes=5))
+
+        self.assertContains(self.client.get("/"), "No worker is at work.")
+
     def test_its_number_of_queries_does_not_grow(self):
         def queries():
             with CaptureQueriesContext(connection) as captured:

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("audit", "0010_exports_sinks_reviews"),
+        ("audit", "0004_exports_sinks_reviews"),
     ]
 
     operations = [

@@ -5,7 +5,7 @@ from django.db import migrations
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("audit", "0011_saved_searches"),
+        ("audit", "0005_saved_searches"),
     ]
 
     operations = [
