@@ -28,18 +28,19 @@ type Verify = Callable[[str], Awaitable[str | None]]
 ADDRESS = "127.0.0.1"
 _ENDPOINT = "bridge: handshake"
 _PREFIX = "ac_"
-#: Seconds that a JWT is good for.
-_JWT_AGE = 60.0
 _PRINCIPAL = re.compile(r"API key \d+: ")
 #: Keys that are looked up at once: a storm of handshakes waits here, and not for the loop.
 _THREADS = ThreadPoolExecutor(2, thread_name_prefix="handshake")
 
 
-def verifier(bridge: BridgeSource) -> Verify | None:
-    """As the bridge's settings want it; None where nobody has to show anything. Raises `BadSetting`."""
+def verifier(bridge: BridgeSource, token_age: float) -> Verify | None:
+    """As the bridge's settings want it; None where nobody has to show anything. Raises `BadSetting`.
+
+    `token_age`: seconds that a JWT is good for.
+    """
     if bridge.authentication == BridgeSource.Authentication.OFF:
         return None
-    check_jwt = TokenCheck(public_keys(Path(bridge.public_keys)), _JWT_AGE) if bridge.takes_jwts else None
+    check_jwt = TokenCheck(public_keys(Path(bridge.public_keys)), token_age) if bridge.takes_jwts else None
     source = bridge.source
 
     async def verify(token: str) -> str | None:

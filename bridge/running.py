@@ -33,10 +33,11 @@ def run(source: Source, *, port: int | None, say: Callable[[str], None]) -> None
     """Until SIGTERM or SIGINT. Raises `RunsAlready`, `NoFreePort`, `BadSetting`, `TakenOver`."""
     bridge = BridgeSource.objects.select_related("source").get(pk=source.pk)
     journal = Journal(source)
+    bounds = server_settings(bridge, port)
     server = BridgeServer(
-        server_settings(bridge, port),
+        bounds,
         from_environment(HubSettings, os.environ),
-        verify=verifier(bridge),
+        verify=verifier(bridge, bounds.token_age),
         on_note=journal.note,
     )
     tenure = take(source)

@@ -222,10 +222,22 @@ def test_a_revoked_key_ends_the_connection(source):
 
 def test_what_is_asked_for_is_what_is_set(source):
     bridge = source.bridge
-    assert verifier(bridge) is None
+    assert verifier(bridge, 60) is None
 
     bridge.authentication = "api_key"
-    assert asyncio.run(verifier(bridge)("eyJhbGciOiJub25lIn0.e30.")) is None
+    assert asyncio.run(verifier(bridge, 60)("eyJhbGciOiJub25lIn0.e30.")) is None
+
+
+def test_a_token_is_good_for_as_long_as_the_environment_says(source, tmp_path, monkeypatch):
+    made = []
+    monkeypatch.setenv("BRIDGE_TOKEN_AGE", "7.5")
+    monkeypatch.setattr(admission, "public_keys", lambda path: {})
+    monkeypatch.setattr(admission, "TokenCheck", lambda keys, age: made.append(age))
+    bridge = BridgeSource(source=source, authentication="jwt", public_keys=str(tmp_path))
+
+    verifier(bridge, server_settings(bridge, None).token_age)
+
+    assert made == [7.5]
 
 
 def test_the_settings_reach_the_server(source):
