@@ -20,6 +20,7 @@ from bridge.process import Tenure, take
 from bridge.protocol.settings import HubSettings
 from bridge.server.server import BridgeServer
 from bridge.server.settings import BridgeSettings, from_environment
+from bridge.server.tokens import signer
 from bridge.worker import BridgeWorker
 
 logger = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ def run(source: Source, *, port: int | None, say: Callable[[str], None]) -> None
         bounds,
         from_environment(HubSettings, os.environ),
         verify=verifier(bridge, bounds.token_age),
+        own_token=signer(bounds.private_key) if bounds.private_key else None,
         on_note=journal.note,
     )
     tenure = take(source)

@@ -253,6 +253,14 @@ def test_the_settings_reach_the_server(source):
 # --- Commands ----------------------------------------------------------------------------------------------------
 
 
+def test_a_bridge_whose_own_key_can_not_be_read_does_not_run(source, tmp_path, monkeypatch):
+    monkeypatch.setenv("BRIDGE_PRIVATE_KEY", str(tmp_path / "missing.pem"))
+
+    with pytest.raises(CommandError, match="missing.pem cannot be read"):
+        call_command("runbridge", name="desk")
+    assert not BridgeProcess.objects.exists()
+
+
 def test_a_bridge_is_added(capsys):
     call_command(
         "addbridge", "floor", "--port", "4480", "--authentication", "api_key", "--allow-origin", "https://a.example"
