@@ -311,5 +311,5 @@ class Hub:
     def _note_channels(self, peer: Peer, channels: Iterable[str]) -> None:
         """For the console: which channels this agent knows, as far as it says."""
         for channel in channels:
-            if len(peer.channels) < self._settings.max_channels:
+            if len(peer.channels) < self._settings.max_channels and len(channel) <= self._settings.max_id:
                 peer.channels[channel] = None

@@ -26,6 +26,7 @@ from picows import WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithLis
 from bridge.protocol.effects import Close, Effect, Note, Send, Verify
 from bridge.protocol.hub import BY_ADMINISTRATOR, Hub
 from bridge.protocol.identity import AppKey
+from bridge.protocol.pace import Pace
 from bridge.protocol.settings import HubSettings
 from bridge.protocol.snapshot import Snapshot
 from bridge.server.door import Refusal, refusal
@@ -35,6 +36,8 @@ from bridge.server.wire import AgentSocket, Gate, Wire, frame_of
 LOOPBACK = "127.0.0.1"
 #: Small, so that one turn of the loop cannot bring more of one agent than others can wait for.
 RECEIVE_BUFFER = 256 * 1024
+#: Lines of the log about refused connections, a second and at once: a page may try for as long as it is open.
+REFUSED_RATE, REFUSED_BURST = 1.0, 100.0
 #: Close codes of RFC 6455, section 7.4.1.
 GOING_AWAY, INTERNAL_ERROR = 1001, 1011
 
@@ -87,6 +90,7 @@ class BridgeServer:
         self._timer: asyncio.TimerHandle | None = None
         self._checks: set[asyncio.Task[None]] = set()
         self._framed: tuple[bytes, bytes] = (b"", b"")
+        self._refusals = Pace(REFUSED_RATE, REFUSED_BURST)
 
     async def start(self) -> int:
         """Listens, and returns the port; raises `NoFreePort`."""
@@ -184,7 +188,8 @@ class BridgeServer:
         if refused is None and self._hub.connecting >= self.settings.max_joining:
             refused = Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many have not said who they are")
         if refused is not None:
-            logger.warning("A connection was refused: %s", refused.why)
+            if self._refusals.allows(time.monotonic()):
+                logger.warning("A connection was refused: %s", refused.why)
             return WSUpgradeResponseWithListener(
                 WSUpgradeResponse.create_error_response(refused.status, refused.why.encode()), None
             )

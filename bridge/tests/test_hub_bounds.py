@@ -248,6 +248,17 @@ def test_long_ids_are_relayed_and_not_remembered():
     assert members(wire) == {"K@agent-B": ((), ()), "T@agent-A": ((), ())}
 
 
+def test_channels_with_long_ids_are_not_kept_for_the_console():
+    wire = Wire()
+    a, b = wire.agent("agent-A"), wire.agent("agent-B")
+
+    for channel in ("red", "\U0001f600" * 1000):
+        a.send("broadcastRequest", {"channelId": channel, "context": context()}, source=app("blotter"))
+
+    assert len(b.inbox) == 2
+    assert wire.snapshot().agents[0].channels == ("red",)
+
+
 def test_nothing_is_left_when_everybody_is_gone():
     wire, a, b = opened()
     a.tell("onAddContextListener", PC, T, K_B, contextType="x")

@@ -67,6 +67,21 @@ def test_it_refuses_a_bad_upgrade(headers, status):
     scenario()
 
 
+def test_a_page_that_tries_again_and_again_does_not_fill_the_log(monkeypatch, caplog):
+    monkeypatch.setattr("bridge.server.server.REFUSED_BURST", 5.0)
+    monkeypatch.setattr("bridge.server.server.REFUSED_RATE", 0.001)
+
+    @in_a_loop
+    async def scenario():
+        async with running() as server:
+            for _ in range(20):
+                assert (await (await Socket.connect(server.port)).upgrade(server.port, {"Origin": SITE}))[0] == 403
+
+    scenario()
+
+    assert caplog.text.count("A connection was refused") == 5
+
+
 @in_a_loop
 async def test_a_page_connects_where_its_origin_is_allowed():
     async with running(allowed_origins=frozenset({SITE})) as server:

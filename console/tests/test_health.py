@@ -7,6 +7,7 @@ from django.db import OperationalError
 from django.test import TestCase
 from django.utils import timezone
 
+from audit.streams.models import Sink
 from console import heartbeats
 from console.models import Heartbeat
 from console.tests.factory import make_person, signed_in
@@ -74,6 +75,11 @@ class PageTests(TestCase):
 
         self.assertContains(page, "The console can do its work.")
         self.assertContains(page, "one@host")
+
+    def test_the_name_of_a_part_is_shown_harmlessly(self) -> None:
+        Sink.objects.create(name="siem\u202epu", kind="file", address="a.jsonl", created_at=timezone.now())
+
+        self.assertContains(self.client.get("/health/"), "Sink siem\\u202epu")
 
     def test_it_says_what_keeps_the_console_from_its_work(self) -> None:
         Heartbeat.objects.update(at=timezone.now() - timedelta(minutes=1))
