@@ -18,7 +18,7 @@ _LEFT_EDGE, _RIGHT_EDGE = _BOX + 1, WIDTH - _BOX - 1
 #: Boxes of each side that a drawing can hold and still be read.
 MOST = 14
 #: Letters, the wide ones counted twice, that fit into a box.
-_LETTERS = 13
+_LETTERS = 12
 
 
 @dataclass(frozen=True)

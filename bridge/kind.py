@@ -43,7 +43,7 @@ def _impact_on_app(session: AgentSession) -> list[str]:
     received = session.received
     sentences = [
         f"The bridge acts for the app as if it left the private channel {received['channel']}, and tells the others.",
-        "From then on no message crosses the bridge from or to this app on this channel. "
+        "From then on, until the bridge is started again, no message crosses it from or to this app on this channel. "
         "What it shares with apps of its creator's own agent does not cross the bridge and is not stopped.",
     ]
     if received["app"] == received["creator"]:
@@ -86,9 +86,9 @@ def proved(row: Disconnection) -> str:
     if row.accepted_at is None:
         return "The bridge knows the app on this private channel no more."
     return (
-        "The refusal is in force, and that is proved: nothing crosses the bridge any more from or to this app on this "
-        "private channel. The list shows what crossed the bridge; what the app's own agent still shows it, nobody here "
-        "can see. It was an act of the administrator, not the app's own wish."
+        "The refusal is in force until the bridge is started again, and that is proved: nothing crosses it any more "
+        "from or to this app on this private channel. The list shows what crossed the bridge; what the app's own agent "
+        "still shows it, nobody here can see. It was an act of the administrator, not the app's own wish."
     )
 
 
@@ -111,10 +111,15 @@ def _details_of_agent(session: AgentSession) -> list[Fact]:
         Fact("Requests in flight", f"{received['inFlight']} of its own, {received['answersOwed']} to it"),
         Fact("Results awaited", str(received["resultsAwaited"])),
         Fact("Time-outs", f"{traffic['timed_out']:,} answers, {received['silentRounds']} rounds in a row"),
-        Fact("Channels", ", ".join(received["channels"]) or "none"),
+        Fact("Channels", _channels(received)),
         *(Fact("Private channel", channel.id, channel.url) for channel in channels_with(session)),
         Fact("Bridge", session.source.name, reverse("bridge:list")),
     ]
+
+
+def _channels(received: dict[str, Any]) -> str:
+    more = received.get("moreChannels", 0)
+    return (", ".join(received["channels"]) or "none") + (f" and {more:,} more" if more else "")
 
 
 def _traffic(messages: int, size: int) -> str:

@@ -17,6 +17,8 @@ from agents.versions import version_number
 from bridge.protocol.identity import AppKey
 from bridge.protocol.snapshot import Agent, ChannelMember, PrivateChannel, Snapshot
 
+#: Channels of one agent that are kept: it may know very many, with long names, and its row is written every 2 s.
+_MOST_CHANNELS = 50
 #: What the session ID of a membership begins with.
 MEMBERSHIP = "membership-"
 
@@ -63,7 +65,8 @@ def _agent_row(agent: Agent) -> dict[str, Any]:
         "optionalFeatures": agent.optional_features,
         "principal": agent.principal or "",
         "connectedAt": agent.connected_at,
-        "channels": list(agent.channels),
+        "channels": list(agent.channels[:_MOST_CHANNELS]),
+        "moreChannels": len(agent.channels[_MOST_CHANNELS:]),
         "traffic": asdict(agent.traffic),
         "inFlight": agent.requests_in_flight,
         "resultsAwaited": agent.results_awaited,

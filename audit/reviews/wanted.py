@@ -29,11 +29,7 @@ class Group:
 
 #: The first is what the console is for, and so what is looked at first. An operation is reviewed as a whole.
 GROUPS = (
-    Group(
-        "disconnections",
-        "Forced disconnections",
-        (Action.OPERATION_REQUESTED, Action.BRIDGE_APP_DISCONNECTED, Action.BRIDGE_CHANNEL_ENDED),
-    ),
+    Group("disconnections", "Forced disconnections", (Action.OPERATION_REQUESTED,)),
     Group(
         "people",
         "People",

@@ -54,6 +54,13 @@ def test_an_operation_is_reviewed_as_a_whole(committed_db):
     assert (review.actor_label, review.note) == ("audra", "asked for by the operator of hall 3")
 
 
+def test_what_a_bridge_did_for_an_operation_is_no_second_thing_to_review(committed_db):
+    order()
+    act(Action.BRIDGE_APP_DISCONNECTED)
+
+    assert wanted.count(DISCONNECTIONS, database_now()) == 1
+
+
 def test_a_mark_of_its_event_takes_it_off_the_list_too(committed_db):
     operation = order()
     mark(Event.objects.get(operation=operation, action=Action.OPERATION_REQUESTED).sequence)

@@ -259,8 +259,12 @@ def change_as_text(change: Change) -> str:
         case Unbridged(why):
             return f"No bridge any more: {why}"
         case AgentsChanged(came, went):
-            parts = [f"{' and '.join(names)} {verb}" for names, verb in ((came, "came"), (went, "went")) if names]
+            parts = [f"{_listed(names)} {verb}" for names, verb in ((came, "came"), (went, "went")) if names]
             return ", ".join(parts)
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def _commands() -> dict[str, Callable[..., Awaitable[None]]]:

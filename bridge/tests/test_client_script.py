@@ -10,6 +10,7 @@ import pytest
 
 from bridge.client.agent import DesktopAgent, the_first
 from bridge.client.command import main
+from bridge.client.effects import AgentsChanged
 from bridge.client.script import COMMANDS, Session, WrongCommand, change_as_text
 from bridge.client.settings import AgentSettings
 from bridge.tests.sockets import in_a_loop, running, until
@@ -236,3 +237,15 @@ def test_it_says_which_file_can_not_be_read(option, tmp_path, capsys):
     assert main([option, str(tmp_path / "missing")]) == 2
 
     assert "missing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("came", "went", "line"),
+    [
+        (("A",), (), "A came"),
+        (("A", "B"), ("C",), "A and B came, C went"),
+        (("A", "B", "C"), (), "A, B and C came"),
+    ],
+)
+def test_it_says_who_came_and_went(came, went, line):
+    assert change_as_text(AgentsChanged(came, went, came)) == line

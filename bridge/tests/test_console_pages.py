@@ -169,6 +169,15 @@ def test_the_page_of_an_agent_tells_what_the_bridge_knows(viewer, bridge):
         assert said in text, said
 
 
+def test_of_an_agent_with_very_many_channels_the_first_are_told(viewer, server):
+    server.set(agents=[agent("agent-A", channels=tuple(f"channel {number}" for number in range(1060)))])
+    make_bridge("desk", server=server)
+
+    text = viewer.get(session("agent-A").get_absolute_url()).text
+
+    assert "channel 49 and 1,010 more" in text and "channel 50" not in text
+
+
 def test_the_page_of_an_agent_tells_when_it_came_and_went(bridge):
     found = session("agent-A")
     journal = Journal(bridge)
