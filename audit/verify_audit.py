@@ -20,6 +20,7 @@ import gzip
 import hashlib
 import json
 import sys
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from json.encoder import encode_basestring
@@ -297,7 +298,7 @@ def read_lines(file: BinaryIO) -> Iterator[Line]:
         number += 1
         try:
             raw = stream.readline(LONGEST_LINE)
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, zlib.error) as error:
             raise ValueError(f"Line {number} can't be unpacked: {error}") from None
         if not raw:
             return

@@ -340,6 +340,15 @@ def test_the_verifier_runs_alone(tmp_path):
     assert stand_alone(tmp_path, tmp_path / "nowhere").returncode == 2
 
 
+def test_a_packed_file_with_any_byte_changed_is_said_not_to_hold():
+    packed = gzip.compress(whole_file())
+
+    for place in range(10, len(packed), 11):
+        changed = packed[:place] + bytes([packed[place] ^ 0xFF]) + packed[place + 1 :]
+        with pytest.raises(Broken):
+            FileCheck(trusted_keys()).check(lambda changed=changed: io.BytesIO(changed))
+
+
 def test_a_file_of_a_search_does_not_pass_for_one_that_has_everything(tmp_path):
     rows = [row for row in verify_rows() if row[0] != 5]
     few = made(rows, whole=False, query="-actor:mallory")
