@@ -91,7 +91,6 @@ class Action(models.TextChoices):
     BRIDGE_AGENT_LOST = "bridge.agent_lost", "Desktop agent gone"
     BRIDGE_AGENT_REFUSED = "bridge.agent_refused", "Desktop agent refused"
     BRIDGE_APP_DISCONNECTED = "bridge.app_disconnected", "App disconnected from a private channel by an administrator"
-    BRIDGE_CHANNEL_ENDED = "bridge.channel_ended", "Private channel ended by an administrator"
     BRIDGE_SUMMARISED = "bridge.summarised", "Events of a bridge, too many to be recorded one by one"
     # The audit log itself.
     AUDIT_KEY_INTRODUCED = "audit.key_introduced", "Signing key introduced"

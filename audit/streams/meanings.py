@@ -174,7 +174,6 @@ MEANINGS: dict[Action, Meaning] = {
     Action.BRIDGE_AGENT_LOST: Meaning(_AUTHENTICATION, "Logoff"),
     Action.BRIDGE_AGENT_REFUSED: Meaning(_AUTHENTICATION, "Logon", _FAILURE, _LOW),
     Action.BRIDGE_APP_DISCONNECTED: Meaning(_API, "Delete", _SUCCESS, _MEDIUM),
-    Action.BRIDGE_CHANNEL_ENDED: Meaning(_API, "Delete", _SUCCESS, _MEDIUM),
     Action.BRIDGE_SUMMARISED: Meaning(_API, "Other"),
     Action.SYSTEM_STARTED: Meaning(_LIFECYCLE, "Start"),
     Action.SYSTEM_STOPPED: Meaning(_LIFECYCLE, "Stop"),
