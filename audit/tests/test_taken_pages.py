@@ -120,7 +120,8 @@ def test_an_export_is_asked_for_followed_and_downloaded(audra):
     assert "no-store" in file.headers["Cache-Control"] and file.headers["X-Content-Type-Options"] == "nosniff"
     lines = [json.loads(line) for line in b"".join(file.streaming_content).splitlines()]
     assert [line["actor_label"] for line in lines if "sequence" in line] == ["alice"] * 3
-    actions = list(Event.objects.filter(action__startswith="export.").values_list("action", "actor_label"))
+    told = Event.objects.filter(action__startswith="export.").order_by("sequence")
+    actions = list(told.values_list("action", "actor_label"))
     assert actions == [("export.requested", "audra"), ("export.ready", "console"), ("export.downloaded", "audra")]
 
 
@@ -273,7 +274,7 @@ def test_a_test_says_what_came_of_it(ada, settings, tmp_path):
 
 def test_the_chosen_are_marked_together(audra):
     commit_events(3, action=Action.PERSON_ROLES_CHANGED, actor=BOB)
-    numbers = list(Event.objects.values_list("sequence", flat=True))
+    numbers = list(Event.objects.order_by("sequence").values_list("sequence", flat=True))
     page = see(audra, REVIEW, show="people")
     assert all(f'value="event:{number}"' in page for number in numbers)
 

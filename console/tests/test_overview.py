@@ -103,10 +103,8 @@ class TheOverview(PageCase):
 
     def test_an_unprotected_audit_log_needs_attention(self):
         with connection.cursor() as cursor:
-            drop = "DROP TRIGGER audit_event_no_update"
-            if connection.vendor == "postgresql":
-                drop = "DROP TRIGGER audit_event_no_change ON audit_event"
-            cursor.execute(drop)
+            table = " ON audit_event" if connection.vendor == "postgresql" else ""
+            cursor.execute(f"DROP TRIGGER audit_event_no_update{table}")
 
         self.assertContains(self.client.get("/"), "The audit log is unprotected.")
 
