@@ -33,13 +33,15 @@ def review(request: AuditRequest) -> HttpResponseBase:
     at = database_now()
     page = wanted.pending(group, at, older=int(older) if older else None)
     hands = services.hands_of(request.actor)
+    rows = [(event, item_of(event), services.is_own(event, hands)) for event in page.events]
     context = {
         "form": form,
         "group": group,
         "counts": wanted.counts(at),
         "most": wanted.MOST_COUNTED,
         "page": page,
-        "rows": [(event, item_of(event), services.is_own(event, hands)) for event in page.events],
+        "rows": rows,
+        "any_to_choose": not all(own for _, _, own in rows),
         "chosen": request.POST.getlist("item"),
         "may_review": REVIEW in request.actor.rights,
     }

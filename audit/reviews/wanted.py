@@ -12,6 +12,7 @@ from django.db.models import Exists, OuterRef, Q
 from audit.actions import Action
 from audit.models import Event, EventQuerySet
 from audit.reviews.models import Review
+from audit.search.query import why
 
 PAGE = 50
 #: Counts end here: more is "100+".
@@ -88,7 +89,7 @@ def pending(group: Group, at: datetime, *, older: int | None = None) -> Pending:
     for events in _unreviewed(group, at):
         if older is not None:
             events = events.filter(sequence__lt=older)
-        found += events.order_by("-sequence")[: PAGE + 1]
+        found += events.annotate(why=why()).order_by("-sequence")[: PAGE + 1]
     found.sort(key=lambda event: -event.sequence)
     return Pending(found[:PAGE], found[PAGE - 1].sequence if len(found) > PAGE else None)
 

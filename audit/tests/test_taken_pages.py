@@ -5,6 +5,7 @@ import re
 from datetime import timedelta
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.urls import reverse
 
 from audit.actions import Action
@@ -272,6 +273,17 @@ def test_a_test_says_what_came_of_it(ada, settings, tmp_path):
 # --- Reviews ------------------------------------------------------------------------------------------------------
 
 
+def test_what_wants_review_says_why_and_the_own_acts_can_not_be_chosen(audra):
+    commit_events(1, action=Action.OPERATION_REQUESTED, actor=BOB, data={"reason": "certificate expired"})
+    page = see(audra, REVIEW)
+    assert "certificate expired" in page and "Mark the chosen as reviewed" in page
+
+    own = Actor("person", str(get_user_model().objects.get(username="audra").pk), "audra")
+    commit_events(1, action=Action.PERSON_ROLES_CHANGED, actor=own)
+    page = see(audra, REVIEW, show="people")
+    assert "your own act" in page and "Mark the chosen as reviewed" not in page
+
+
 def test_the_chosen_are_marked_together(audra):
     commit_events(3, action=Action.PERSON_ROLES_CHANGED, actor=BOB)
     numbers = list(Event.objects.order_by("sequence").values_list("sequence", flat=True))
@@ -297,8 +309,6 @@ def test_forced_disconnections_come_first(audra):
 
 
 def test_ones_own_acts_are_listed_and_can_not_be_chosen(audra):
-    from django.contrib.auth import get_user_model
-
     me = get_user_model().objects.get()
     commit_events(1, action=Action.PERSON_ADDED, actor=Actor("person", str(me.pk), "audra"))
     [event] = Event.objects.all()
