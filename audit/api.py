@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from audit.canonical import COLUMNS
 from audit.keyset import Paging, asked
 from audit.models import Event
 from audit.paging import page_of
@@ -28,26 +29,8 @@ class EventShown(serializers.ModelSerializer[Event]):
 
     class Meta:
         model = Event
-        fields = [
-            "sequence",
-            "at",
-            "action",
-            "says",
-            "actor_kind",
-            "actor_id",
-            "actor_label",
-            "target_kind",
-            "target_id",
-            "target_label",
-            "operation",
-            "request_id",
-            "address",
-            "user_agent",
-            "authentication",
-            "data",
-            "previous_hash",
-            "hash",
-        ]
+        # What the hash is made of, so that a program can make it again.
+        fields = ["says", *COLUMNS, "hash"]
         read_only_fields = fields
 
 
