@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.core.exceptions import ValidationError as BadValue
 from django.db.models import Model, Q, QuerySet
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
@@ -75,7 +76,7 @@ def _values(model: type[Model], order: Sequence[str], cursor: str) -> list[Any]:
         if not isinstance(values, list) or any(not _is_plain(value) for value in values):
             raise ValueError
         return [_to_python(model, name, value) for name, value in zip(order, values, strict=True)]
-    except Exception:  # Whatever is in it, it was not made here.
+    except (ValueError, TypeError, OverflowError, RecursionError, BadValue):  # Not made here.
         raise BadParameter({"cursor": ["It is none that `next` gave."]}) from None
 
 

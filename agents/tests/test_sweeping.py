@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from django.db import OperationalError
 
-from agents import outcomes, readings, sending, sweeper
+from agents import readings, sending, sweeper
 from agents.clock import database_now
 from agents.models import Source
 from agents.states import State
@@ -125,12 +125,11 @@ def test_a_paused_source_wakes_nobody(source, one):
     assert one._until_next(at) == 2
 
 
-def test_deadlines_come_before_work(source, one, done, monkeypatch):
-    order = []
-    monkeypatch.setattr(outcomes, "expire", lambda at: order.append("deadlines"))
-    monkeypatch.setattr(readings, "due", lambda at, portion: order.append("readings") or [])
-    monkeypatch.setattr(sending, "due_operations", lambda at, portion: order.append("operations") or [])
+def test_deadlines_come_before_work(source, one, done):
+    late = make_disconnection(make_session(source), send_by=database_now() - timedelta(seconds=1))
 
     one.sweep()
 
-    assert order == ["deadlines", "readings", "operations"]
+    late.refresh_from_db()
+    assert late.state == State.FAILED
+    assert done == [("reading", source.pk)], "what is too late is not handed over any more"
